@@ -14,7 +14,7 @@ func join(components ...string) string { return strings.Join(components, ".") }
 
 // Reserved first components of URIs in a data realm. A name that begins with one of them, with a digit or with "wamp"
 // belongs to the platform.
-var Reserved = []string{"wamp", "sys", "bulk", "append", "appendBulk", "transformed", "history", "databackend", "device"}
+var Reserved = []string{"wamp", "sys", "bulk", "append", "appendBulk", "transformed", "history", "databackend"}
 
 // TableTopic is where a device's app publishes a row: args[0] is the row.
 func TableTopic(project, app Key, table string) string {
