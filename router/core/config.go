@@ -1,0 +1,81 @@
+package core
+
+import (
+	"bulkhead/realms"
+	"bulkhead/router/message"
+)
+
+// Output is where a realm's messages go. The realm calls it synchronously, in the order in which each receiver must see
+// the messages; it must not block and must not call the realm back.
+type Output interface {
+	// Send queues m for one session. False says that to cannot take it: then a caller whose INVOCATION it was gets an
+	// error. What becomes of a session that cannot take its own answers is the transport's business.
+	Send(to *Session, m message.Message) bool
+	// Fanout queues one event for many sessions, so that it can be encoded once for all. The slice is valid only during
+	// the call; the event is immutable and may be kept.
+	Fanout(to []*Session, e *message.Event)
+	// Close says that the realm has ended a session: queue the goodbye and close the connection. The session has left the
+	// realm when Close is called, so that Leave of it does nothing.
+	Close(s *Session, goodbye *message.Goodbye)
+}
+
+// Config is what a realm is made of. The zero value of each field but Output and Authorize has a meaning.
+type Config struct {
+	// Output receives the messages. Required.
+	Output Output
+	// Authorize decides whether a session may do something with every URI that the pattern matches; nil denies all. Its
+	// answer for a session is remembered until Recheck of that session.
+	Authorize func(s *Session, a realms.Action, uri string, m realms.Match) bool
+	// MayKnow decides whether the meta API shows a session to another; nil is DefaultMayKnow.
+	MayKnow func(asking, about *Session) bool
+	// Accept is shown each publication of a session (testaments included) after it was found allowed and before it is
+	// routed. Where it returns true, PUBLISHED or ERROR is not sent here: it has taken that upon itself. Nil takes nothing.
+	Accept func(from *Session, p *message.Publish, publication message.ID) (answers bool)
+	// Disclose shows publishers and callers whether or not they ask for it.
+	Disclose bool
+	// StrictURIs allows only lower case letters, digits and underscores in components.
+	StrictURIs bool
+	// Quotas are the limits of the realm; zero limits are none, but for the URI length.
+	Quotas Quotas
+	// History names the topics of which events are kept.
+	History []HistoryRule
+	// Random gives 64 random bits, for ids and for the invocation policy "random"; nil is the system's generator.
+	Random func() uint64
+}
+
+// HistoryRule keeps the newest events of a subscription, whether or not anybody is subscribed.
+type HistoryRule struct {
+	Match  realms.Match
+	Topic  string
+	Events int // how many to keep
+	Bytes  int // how many bytes of payload to keep; 0: 1 MiB
+}
+
+// Limits are how much one party may hold. Zero is no limit.
+type Limits struct {
+	Sessions       int // of an authid or realm
+	Subscriptions  int
+	Registrations  int
+	Calls          int // outstanding, counted for the caller
+	Testaments     int
+	TestamentBytes int // encoded payload and topics
+	Retained       int // retained events, counted for the authid that published them; no limit per session
+	RetainedBytes  int
+}
+
+// Quotas are the limits of a realm. What is over one gets an error that says so, and nothing else changes.
+type Quotas struct {
+	Session   Limits
+	AuthID    Limits
+	Realm     Limits
+	URILength int // bytes of a URI or pattern; 0: 1024
+}
+
+// Counts are what a realm holds, and what it refused since it began.
+type Counts struct {
+	Sessions, Subscriptions, Registrations, Calls, Testaments, Retained int
+
+	// Unauthorized and OverQuota count refusals; Unrouted counts publications without acknowledgement that were refused, of
+	// which nobody else was told.
+	Unauthorized, OverQuota, Unrouted uint64
+}

@@ -1,0 +1,48 @@
+package core
+
+import "bulkhead/router/message"
+
+// Features gives the roles and features that WELCOME announces. The value is the caller's to change.
+func Features() message.Dict {
+	broker := message.Dict{}
+	for _, f := range brokerFeatures {
+		broker[f] = true
+	}
+	dealer := message.Dict{}
+	for _, f := range dealerFeatures {
+		dealer[f] = true
+	}
+	return message.Dict{"broker": message.Dict{"features": broker}, "dealer": message.Dict{"features": dealer}}
+}
+
+var brokerFeatures = []string{
+	"event_history", "event_retention", "pattern_based_subscription", "payload_passthru_mode",
+	"publisher_exclusion", "publisher_identification", "session_meta_api",
+	"subscriber_blackwhite_listing", "subscription_meta_api", "subscription_revocation", "testament_meta_api",
+}
+
+var dealerFeatures = []string{
+	"call_canceling", "call_timeout", "caller_identification", "pattern_based_registration", "payload_passthru_mode",
+	"progressive_call_invocations", "progressive_call_results", "registration_meta_api",
+	"registration_revocation", "session_meta_api", "shared_registration", "testament_meta_api",
+}
+
+// FeaturesOf reads from the "roles" dictionary of HELLO's details what the router must know of a client. What is not a
+// true boolean where it belongs is not announced.
+func FeaturesOf(roles message.Dict) ClientFeatures {
+	has := func(role, feature string) bool {
+		r, _ := roles[role].(message.Dict)
+		f, _ := r["features"].(message.Dict)
+		on, _ := f[feature].(bool)
+		return on
+	}
+	const passthru = "payload_passthru_mode"
+	return ClientFeatures{
+		CallCanceling:          has("callee", "call_canceling"),
+		RegistrationRevocation: has("callee", "registration_revocation"),
+		SubscriptionRevocation: has("subscriber", "subscription_revocation"),
+		CallPassthru:           has("caller", passthru),
+		CalleePassthru:         has("callee", passthru),
+		PublishPassthru:        has("publisher", passthru),
+	}
+}
