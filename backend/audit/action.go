@@ -1,0 +1,55 @@
+package audit
+
+// Action is what was done: the kind of asset, a dot, a verb.
+type Action string
+
+// The actions. There are no others.
+const (
+	ProjectCreate Action = "project.create"
+	ProjectUpdate Action = "project.update"
+	ProjectRemove Action = "project.remove" // its realms are gone, its data is being removed
+	ProjectDelete Action = "project.delete"
+
+	AppCreate Action = "app.create"
+	AppUpdate Action = "app.update"
+	AppRotate Action = "app.rotate"
+	AppDelete Action = "app.delete"
+
+	InstallationProvision Action = "installation.provision" // begun
+	InstallationReady     Action = "installation.ready"
+	InstallationUndo      Action = "installation.undo" // provisioning failed and left nothing
+	InstallationRemove    Action = "installation.remove"
+	InstallationKeep      Action = "installation.keep" // its removal was given up before anything was lost
+	InstallationExport    Action = "installation.export"
+	InstallationDelete    Action = "installation.delete"
+
+	DeviceCreate  Action = "device.create"
+	DeviceUpdate  Action = "device.update"
+	DeviceRotate  Action = "device.rotate"
+	DeviceSuspend Action = "device.suspend"
+	DeviceResume  Action = "device.resume"
+	DeviceRevoke  Action = "device.revoke"
+
+	ServiceCreate Action = "service.create"
+	ServiceDelete Action = "service.delete"
+
+	KeyCreate Action = "apikey.create"
+	KeyRevoke Action = "apikey.revoke"
+
+	TicketIssue      Action = "realm.ticket"
+	SessionKill      Action = "session.kill"
+	CredentialReveal Action = "data_backend.reveal_secret"
+	AppSecretReveal  Action = "device.reveal_app_secret"
+	TableExport      Action = "data_backend.export"
+)
+
+var severities = map[Action]Severity{
+	ProjectCreate: Info, ProjectUpdate: Info, ProjectRemove: Warning, ProjectDelete: Warning,
+	AppCreate: Info, AppUpdate: Info, AppRotate: Notice, AppDelete: Notice,
+	InstallationProvision: Info, InstallationReady: Info, InstallationUndo: Warning, InstallationRemove: Notice,
+	InstallationKeep: Notice, InstallationExport: Notice, InstallationDelete: Notice,
+	DeviceCreate: Info, DeviceUpdate: Info, DeviceRotate: Notice, DeviceSuspend: Notice, DeviceResume: Notice, DeviceRevoke: Notice,
+	ServiceCreate: Notice, ServiceDelete: Notice,
+	KeyCreate: Notice, KeyRevoke: Notice,
+	TicketIssue: Info, SessionKill: Notice, CredentialReveal: Notice, AppSecretReveal: Notice, TableExport: Notice,
+}
