@@ -1,0 +1,177 @@
+package wampx
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"os"
+	"sync"
+	"time"
+
+	"github.com/gammazero/nexus/v3/wamp"
+	"github.com/gorilla/websocket"
+
+	"bulkhead/internal/lifecycle"
+)
+
+// flushTimeout bounds what Close still writes.
+const flushTimeout = 2 * time.Second
+
+// socket is a wamp.Peer over a WebSocket.
+type socket struct {
+	conn       *websocket.Conn
+	serializer Serializer
+	interval   time.Duration
+	in         chan wamp.Message
+	out        chan wamp.Message // never closed: senders may be waiting
+	quit       chan struct{}     // closed by Close: write what is queued, then stop
+	quitOnce   sync.Once
+	dead       chan struct{} // closed when nothing more will be written
+	group      *lifecycle.Group
+
+	mu  sync.Mutex // guards err
+	err error
+}
+
+var _ wamp.Peer = (*socket)(nil)
+
+func newSocket(conn *websocket.Conn, serializer Serializer, interval time.Duration) *socket {
+	p := &socket{
+		conn: conn, serializer: serializer, interval: interval,
+		in: make(chan wamp.Message), out: make(chan wamp.Message, 8),
+		quit: make(chan struct{}), dead: make(chan struct{}),
+		group: lifecycle.NewGroup(context.Background()),
+	}
+	conn.SetReadLimit(maxMessage)
+	p.group.Go(func(context.Context) { p.read() })
+	p.group.Go(func(context.Context) { p.write() })
+	return p
+}
+
+// IsLocal tells nexus that this peer is not in the router's process.
+func (p *socket) IsLocal() bool { return false }
+
+// Recv gives the messages from the router; it is closed when there will be no more.
+func (p *socket) Recv() <-chan wamp.Message { return p.in }
+
+// Send takes the messages to the router.
+func (p *socket) Send() chan<- wamp.Message { return p.out }
+
+// Close writes what is queued, within a bound, and ends the connection.
+func (p *socket) Close() {
+	p.quitOnce.Do(func() { close(p.quit) })
+	<-p.dead
+	p.group.Stop()
+}
+
+// Err tells why the connection ended.
+func (p *socket) Err() error {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	return p.err
+}
+
+// fail keeps the first reason.
+func (p *socket) fail(err error) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	if p.err == nil {
+		p.err = err
+	}
+}
+
+func (p *socket) read() {
+	defer close(p.in)
+	for {
+		m, err := p.readMessage()
+		if err != nil {
+			p.fail(err)
+			_ = p.conn.Close() // wakes the writer where it writes
+			return
+		}
+		select {
+		case p.in <- m:
+		case <-p.quit:
+			return
+		}
+	}
+}
+
+func (p *socket) readMessage() (wamp.Message, error) {
+	kind, data, err := p.conn.ReadMessage()
+	switch {
+	case errors.Is(err, os.ErrDeadlineExceeded):
+		return nil, fmt.Errorf("the router is silent: %w", err)
+	case err != nil:
+		return nil, fmt.Errorf("read: %w", err)
+	case (kind == websocket.BinaryMessage) != p.serializer.binary():
+		return nil, errors.New("read: a frame of the wrong type")
+	}
+	list, err := p.serializer.decode(data)
+	if err != nil {
+		return nil, fmt.Errorf("read: %w", err)
+	}
+	m, err := fromList(list)
+	if err != nil {
+		return nil, fmt.Errorf("read: %w", err)
+	}
+	return m, nil
+}
+
+// write writes what is sent, and a ping in each interval, until Close or a failure.
+func (p *socket) write() {
+	defer close(p.dead)
+	defer p.conn.Close() //nolint:errcheck // there is nobody to tell
+	ping := time.NewTicker(p.interval)
+	defer ping.Stop()
+	for {
+		var err error
+		select {
+		case m := <-p.out:
+			err = p.writeMessage(m)
+		case <-ping.C:
+			err = p.conn.WriteControl(websocket.PingMessage, nil, time.Now().Add(writeTimeout))
+		case <-p.quit:
+			p.flush()
+			return
+		}
+		if err != nil {
+			p.fail(fmt.Errorf("write: %w", err))
+			return
+		}
+	}
+}
+
+// flush writes what is queued and the closing frame.
+func (p *socket) flush() {
+	timer := time.AfterFunc(flushTimeout, func() { _ = p.conn.Close() })
+	defer timer.Stop()
+	for {
+		select {
+		case m := <-p.out:
+			if p.writeMessage(m) != nil {
+				return
+			}
+		default:
+			farewell := websocket.FormatCloseMessage(websocket.CloseNormalClosure, "")
+			_ = p.conn.WriteControl(websocket.CloseMessage, farewell, time.Now().Add(flushTimeout))
+			return
+		}
+	}
+}
+
+func (p *socket) writeMessage(m wamp.Message) error {
+	list, err := toList(m)
+	if err != nil {
+		return err
+	}
+	data, err := p.serializer.encode(list)
+	if err != nil {
+		return err
+	}
+	kind := websocket.TextMessage
+	if p.serializer.binary() {
+		kind = websocket.BinaryMessage
+	}
+	return p.conn.WriteMessage(kind, data)
+}
