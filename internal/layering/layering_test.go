@@ -34,7 +34,7 @@ func TestAForbiddenArrowIsFound(t *testing.T) {
 		{"router", "bulkhead/db", "works with the database down"},
 		{"router/core", "net/http", "does no I/O"},
 		{"backend/httpapi", "github.com/jackc/pgx/v5", "belongs to db"},
-		{"helpers", "fmt", "stands in no row"},
+		{"misc", "fmt", "stands in no row"},
 	} {
 		found := Violations(map[string][]string{c.pkg: {c.path}})
 		if !slices.ContainsFunc(found, func(v string) bool { return strings.Contains(v, c.says) }) {
