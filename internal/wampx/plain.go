@@ -3,7 +3,9 @@ package wampx
 import (
 	"bytes"
 	"encoding/json"
+	"errors"
 	"math"
+	"unicode/utf8"
 
 	"github.com/gammazero/nexus/v3/wamp"
 
@@ -31,8 +33,12 @@ func outgoing(args []any, kwargs map[string]any) (wamp.List, wamp.Dict, error) {
 // plain copies v into plain values.
 func plain(v any) (any, error) {
 	switch v := v.(type) {
-	case nil, bool, string, uint64, float64:
+	case nil, bool, uint64:
 		return v, nil
+	case string:
+		return plainText(v)
+	case float64:
+		return plainFloat(v)
 	case []byte:
 		return bytes.Clone(v), nil
 	case []any:
@@ -48,7 +54,9 @@ func plain(v any) (any, error) {
 	case wire.Row:
 		return plainValues(v)
 	case wamp.URI:
-		return string(v), nil
+		return plainText(string(v))
+	case float32:
+		return plainFloat(float64(v))
 	default:
 		if n, ok := plainNumber(v); ok {
 			return n, nil
@@ -86,8 +94,27 @@ func plainValues(dict map[string]any) (any, error) {
 		if out[k], err = plain(v); err != nil {
 			return nil, err
 		}
+		if _, err = plainText(k); err != nil {
+			return nil, err
+		}
 	}
 	return out, nil
+}
+
+// plainText refuses what a router would end the session for.
+func plainText(s string) (any, error) {
+	if !utf8.ValidString(s) {
+		return nil, errors.New("a text is not UTF-8")
+	}
+	return s, nil
+}
+
+// plainFloat refuses what JSON cannot say: some receiver may ask for JSON.
+func plainFloat(f float64) (any, error) {
+	if math.IsNaN(f) || math.IsInf(f, 0) {
+		return nil, errors.New("a number is not finite")
+	}
+	return f, nil
 }
 
 func plainNumber(v any) (any, bool) {
@@ -110,8 +137,6 @@ func plainNumber(v any) (any, bool) {
 		return uint64(v), true
 	case uint8:
 		return uint64(v), true
-	case float32:
-		return float64(v), true
 	case wamp.ID:
 		return uint64(v), true
 	case wire.Key:

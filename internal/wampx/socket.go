@@ -11,7 +11,9 @@ import (
 	"github.com/gammazero/nexus/v3/wamp"
 	"github.com/gorilla/websocket"
 
+	"bulkhead/internal/errs"
 	"bulkhead/internal/lifecycle"
+	"bulkhead/wire"
 )
 
 // flushTimeout bounds what Close still writes.
@@ -160,18 +162,40 @@ func (p *socket) flush() {
 	}
 }
 
-func (p *socket) writeMessage(m wamp.Message) error {
+// encoded is a message that its sender has written already.
+type encoded struct {
+	wamp.Message
+	data []byte
+}
+
+// encode writes m, so that whoever sends it learns that it cannot be sent.
+func (p *socket) encode(m wamp.Message) (wamp.Message, error) {
 	list, err := toList(m)
 	if err != nil {
-		return err
+		return nil, err
 	}
 	data, err := p.serializer.encode(list)
 	if err != nil {
-		return err
+		return nil, errs.As(wire.Invalid, err, "the payload cannot be written")
+	}
+	if len(data) > maxMessage {
+		return nil, errs.E(wire.Exhausted, "the payload is larger than a message may be: %d bytes, at most %d", len(data), maxMessage)
+	}
+	return encoded{m, data}, nil
+}
+
+func (p *socket) writeMessage(m wamp.Message) error {
+	ready, ok := m.(encoded)
+	if !ok {
+		written, err := p.encode(m)
+		if err != nil {
+			return err
+		}
+		ready, _ = written.(encoded)
 	}
 	kind := websocket.TextMessage
 	if p.serializer.binary() {
 		kind = websocket.BinaryMessage
 	}
-	return p.conn.WriteMessage(kind, data)
+	return p.conn.WriteMessage(kind, ready.data)
 }

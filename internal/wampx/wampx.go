@@ -161,8 +161,14 @@ func (s *Session) over() error {
 	return &errs.Error{Kind: wire.Unavailable, User: "the connection to the router is lost", Err: s.Err()}
 }
 
-// send hands m to the peer.
+// send hands m to the peer. A message that cannot be written is its sender's error and harms nobody else.
 func (s *Session) send(ctx context.Context, m wamp.Message) error {
+	if p, ok := s.peer.(*socket); ok {
+		var err error
+		if m, err = p.encode(m); err != nil {
+			return err
+		}
+	}
 	s.mu.Lock()
 	if s.ended {
 		s.mu.Unlock()
