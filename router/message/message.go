@@ -52,7 +52,12 @@ const (
 type Message interface{ Code() Code }
 
 // Passthru are the options of payload passthru mode ("Payload Passthru Mode"); the router carries them and does not look inside.
-type Passthru struct{ Scheme, Serializer, Cipher, KeyID string }
+// Those of Autobahn's older payload transparency (enc_algo and so on) are carried likewise.
+type Passthru struct {
+	Scheme, Serializer, Cipher, KeyID string
+
+	EncAlgo, EncSerializer, EncKey string
+}
 
 // Identity is who published or called, as the router knows it; the zero Identity is not disclosed.
 type Identity struct {
