@@ -30,15 +30,17 @@ func stopLeftover(ctx context.Context, l layout, log *slog.Logger) error {
 	if pid == 0 {
 		return nil
 	}
-	switch state := look(pid, l.data()); state {
-	case serving:
-		log.InfoContext(ctx, "stopping the PostgreSQL that an earlier process left", logkey.PID, pid)
-		return end(ctx, pid, l.data())
-	case gone, stranger:
-		return disown(l.data())
-	default:
+	state := look(pid, l.data())
+	if state == unknown {
 		return nil
 	}
+	if state == serving {
+		log.InfoContext(ctx, "stopping the PostgreSQL that an earlier process left", logkey.PID, pid)
+		if err := end(ctx, pid, l.data()); err != nil {
+			return err
+		}
+	}
+	return errors.Join(disown(filepath.Join(l.data(), "postmaster.pid")), disown(filepath.Join(l.run(), socketLock)))
 }
 
 func end(ctx context.Context, pid int, data string) error {
@@ -53,12 +55,14 @@ func end(ctx context.Context, pid int, data string) error {
 	return errs.E(wire.Unavailable, "the PostgreSQL with process id %d does not stop: end it by hand", pid)
 }
 
-// disown writes our own process id in the place of the one that a stranger has now. PostgreSQL takes its parent's id for
+// disown writes our own process id in the place of one that is dead, perhaps not waited for, or a stranger's by now. PostgreSQL takes its parent's id for
 // stale, and goes on to check the rest of the file, which tells it whether sessions of the dead server still live. To
 // remove the file would lose that check.
-func disown(data string) error {
-	path := filepath.Join(data, "postmaster.pid")
+func disown(path string) error {
 	text, err := os.ReadFile(path)
+	if errors.Is(err, fs.ErrNotExist) {
+		return nil // it stopped in good order
+	}
 	if err != nil {
 		return err
 	}
@@ -79,19 +83,14 @@ const (
 // look finds out who has a process id: a server works in its data directory.
 func look(pid int, data string) occupant {
 	process := filepath.Join("/proc", strconv.Itoa(pid))
-	cwd, err := os.Stat(filepath.Join(process, "cwd"))
+	cwd, errDir := os.Stat(filepath.Join(process, "cwd"))
+	program, errProgram := os.Readlink(filepath.Join(process, "exe"))
+	dir, errData := os.Stat(data)
+	err := errors.Join(errDir, errProgram) // a process that is ending loses one before the other
 	switch {
 	case errors.Is(err, fs.ErrNotExist), errors.Is(err, syscall.ESRCH):
 		return gone
-	case err != nil:
-		return unknown
-	}
-	dir, err := os.Stat(data)
-	if err != nil {
-		return unknown
-	}
-	program, err := os.Readlink(filepath.Join(process, "exe"))
-	if err != nil {
+	case err != nil, errData != nil:
 		return unknown
 	}
 	if os.SameFile(cwd, dir) && strings.TrimSuffix(filepath.Base(program), " (deleted)") == "postgres" {

@@ -8,7 +8,10 @@ import (
 
 // maxSocketDir is how long the path of a socket's directory may be: sockaddr_un has 107 bytes and a zero, and
 // the socket is called .s.PGSQL.5432 in it.
-const maxSocketDir = 107 - len("/.s.PGSQL.5432")
+const maxSocketDir = 107 - len("/.s.PGSQL."+port)
+
+// socketLock is the file with which a server keeps the socket to itself.
+const socketLock = ".s.PGSQL." + port + ".lock"
 
 // runPrefix begins the names of socket directories outside the cluster's own.
 const runPrefix = "bulkhead-run-"
