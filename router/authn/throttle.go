@@ -1,0 +1,142 @@
+package authn
+
+import (
+	"context"
+	"encoding/binary"
+	"hash/maphash"
+	"net/netip"
+	"sync"
+	"time"
+)
+
+// Delays of a source that fails. A source is an authid together with the network it is tried from.
+const (
+	firstDelay = 250 * time.Millisecond
+	maxDelay   = 10 * time.Second
+	// maxWait is how long one attempt is made to wait; it leaves time in the 5 s that a join may take. An attempt that
+	// would have to wait longer is refused unseen.
+	maxWait = 3 * time.Second
+	// memory is how long after its last failure a source is remembered.
+	memory = 10 * time.Minute
+	// maxSources bounds what strangers can make the server remember.
+	maxSources = 16384
+)
+
+// throttle slows sources down that fail. Other sources of the same authid are not touched.
+type throttle struct {
+	seed maphash.Seed
+
+	mu      sync.Mutex
+	sources map[uint64]*attempts // guarded by mu
+}
+
+type attempts struct {
+	failures int
+	next     time.Time // when the next attempt is looked at
+	last     time.Time // when the last one failed
+}
+
+func newThrottle() *throttle {
+	return &throttle{seed: maphash.MakeSeed(), sources: map[uint64]*attempts{}}
+}
+
+// source names a source by a hash with a random seed; two that collide share their delays.
+func (t *throttle) source(authid string, network netip.Prefix) uint64 {
+	var h maphash.Hash
+	h.SetSeed(t.seed)
+	text, _ := network.MarshalText() // never fails: it has no error to give
+	var size [8]byte
+	binary.BigEndian.PutUint64(size[:], uint64(len(text)))
+	_, _ = h.Write(size[:])
+	_, _ = h.Write(text)
+	_, _ = h.WriteString(authid)
+	return h.Sum64()
+}
+
+// wait blocks until the source may be looked at again. Attempts at the same time wait one after the other.
+func (t *throttle) wait(ctx context.Context, source uint64) error {
+	d := t.reserve(source, time.Now())
+	if d > maxWait {
+		return failed("too many failures from this source")
+	}
+	if d <= 0 {
+		return nil
+	}
+	timer := time.NewTimer(d)
+	defer timer.Stop()
+	select {
+	case <-timer.C:
+		return nil
+	case <-ctx.Done():
+		return failedBy(ctx.Err())
+	}
+}
+
+// reserve gives how long the attempt has to wait, and takes its turn where that is not too long.
+func (t *throttle) reserve(source uint64, now time.Time) time.Duration {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	a, ok := t.sources[source]
+	if !ok {
+		return 0
+	}
+	d := a.next.Sub(now)
+	if d <= maxWait {
+		a.next = later(a.next, now).Add(delay(a.failures))
+	}
+	return d
+}
+
+func (t *throttle) failed(source uint64) {
+	now := time.Now()
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	a, ok := t.sources[source]
+	if !ok {
+		t.makeRoom(now)
+		a = &attempts{}
+		t.sources[source] = a
+	}
+	a.failures++
+	a.last = now
+	a.next = later(a.next, now.Add(delay(a.failures)))
+}
+
+func (t *throttle) succeeded(source uint64) {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	delete(t.sources, source)
+}
+
+// makeRoom forgets what is old, and where that is not enough, any one source.
+func (t *throttle) makeRoom(now time.Time) {
+	if len(t.sources) < maxSources {
+		return
+	}
+	victim, found := uint64(0), false
+	for s, a := range t.sources {
+		if now.Sub(a.last) > memory {
+			delete(t.sources, s)
+		} else if !found {
+			victim, found = s, true
+		}
+	}
+	if len(t.sources) >= maxSources {
+		delete(t.sources, victim)
+	}
+}
+
+// delay doubles with each failure.
+func delay(failures int) time.Duration {
+	if failures <= 0 {
+		return 0
+	}
+	return min(maxDelay, firstDelay<<min(failures-1, 10))
+}
+
+func later(a, b time.Time) time.Time {
+	if a.After(b) {
+		return a
+	}
+	return b
+}

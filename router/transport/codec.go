@@ -1,0 +1,96 @@
+package transport
+
+import (
+	"encoding/binary"
+
+	"bulkhead/internal/errs"
+	"bulkhead/router/message"
+)
+
+// framing is how encoded messages are told apart on a connection.
+type framing uint8
+
+const (
+	webSocket        framing = iota // one message in each WebSocket message
+	webSocketBatched                // any number of them
+	rawSocket                       // length-prefixed
+	framings
+)
+
+// codec is a serializer and a framing.
+type codec struct {
+	format  message.Format
+	framing framing
+}
+
+// codecs is how many codecs there are, and so the size of a table of them.
+const codecs = int(framings) * 3
+
+func (c codec) index() int { return int(c.framing)*3 + int(c.format) - 1 }
+
+// headroom is as much as any framing puts before a message.
+const headroom = 14
+
+// frame gives the message in the form in which it goes over the connection, in memory of its own.
+func (c codec) frame(m message.Message) ([]byte, error) {
+	scratch := buffers.get()
+	defer buffers.put(scratch)
+	encode := message.Append
+	if c.framing == webSocketBatched {
+		encode = message.AppendBatched
+	}
+	body, err := encode((*scratch)[:0], c.format, m)
+	if err != nil {
+		return nil, errs.Wrap("transport: encode", err)
+	}
+	*scratch = body
+	return c.enclose(body), nil
+}
+
+func (c codec) enclose(body []byte) []byte {
+	var space [headroom]byte
+	var head []byte
+	if c.framing == rawSocket {
+		head = rawHeader(space[:0], rawMessage, len(body))
+	} else {
+		head = wsHeader(space[:0], c.opcode(), len(body))
+	}
+	out := make([]byte, 0, len(head)+len(body))
+	return append(append(out, head...), body...)
+}
+
+// The opcodes of RFC 6455, with the bit that says that the message is whole.
+const (
+	opText   = 0x81
+	opBinary = 0x82
+	opClose  = 0x88
+	opPing   = 0x89
+	opPong   = 0x8a
+)
+
+func (c codec) opcode() byte {
+	if c.format.Binary() {
+		return opBinary
+	}
+	return opText
+}
+
+// wsHeader appends the header of an unmasked WebSocket frame.
+func wsHeader(b []byte, opcode byte, n int) []byte {
+	switch {
+	case n < 126:
+		return append(b, opcode, byte(n))
+	case n < 1<<16:
+		return binary.BigEndian.AppendUint16(append(b, opcode, 126), uint16(n))
+	default:
+		return binary.BigEndian.AppendUint64(append(b, opcode, 127), uint64(n))
+	}
+}
+
+// next takes one message off data, which is what came in one WebSocket message or rawsocket frame.
+func (c codec) next(data []byte) (one, rest []byte, err error) {
+	if c.framing == webSocketBatched {
+		return message.Split(c.format, data)
+	}
+	return data, nil, nil
+}

@@ -1,0 +1,259 @@
+package transport
+
+import (
+	"crypto/x509"
+	"net"
+	"net/netip"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	"bulkhead/router/message"
+)
+
+// Peer is what the connection itself says of who is at its other end.
+type Peer struct {
+	Addr        string
+	Network     netip.Prefix      // the address, or for IPv6 the network that one customer usually has; zero for a unix socket
+	Certificate *x509.Certificate // verified; nil where none was shown
+	Protocol    string            // the WebSocket sub-protocol, or rawsocket.<serializer>
+}
+
+// phase is how far a link has come. It only grows.
+type phase uint8
+
+const (
+	joining   phase = iota // before WELCOME: narrow limits
+	joined                 // in a session
+	finishing              // nothing new is queued; what waits is written, then the connection is closed
+	closed
+)
+
+// source gives what the peer sends, one WebSocket message or rawsocket frame at a time, in memory of its own.
+type source interface {
+	read(limit int) ([]byte, error)
+}
+
+// Link is one connected peer. One goroutine receives; any may send and finish.
+type Link struct {
+	conn   net.Conn // what is written to: TLS or TCP
+	raw    net.Conn // what is below TLS; closing it wakes whoever waits
+	source source
+	codec  codec
+	limits *Limits
+	clock  *clock
+	peer   Peer
+	meter  atomic.Pointer[Meter]
+
+	heard   atomic.Int64 // when the peer last gave a sign of life
+	pings   atomic.Int32 // how many pings it left without one
+	closing atomic.Bool  // phase >= finishing
+	batch   []byte       // of the receiver: what is left of a batch
+
+	mu      sync.Mutex  // guards what follows
+	queue   queue       //
+	phase   phase       //
+	policy  Policy      //
+	limit   int         // of bytes in queue
+	writing bool        // the writer runs
+	timer   *time.Timer // ends the link when joining or finishing takes too long
+	quiet   sync.Cond   // the writer has ended
+	done    chan struct{}
+}
+
+func newLink(conn, raw net.Conn, c codec, p Peer, limits *Limits, clk *clock, m *Meter) *Link {
+	l := &Link{conn: conn, raw: raw, codec: c, peer: p, limits: limits, clock: clk, limit: limits.FirstMessage, done: make(chan struct{})}
+	l.quiet.L = &l.mu
+	l.meter.Store(m)
+	l.heard.Store(clk.now())
+	return l
+}
+
+// Peer tells who is at the other end.
+func (l *Link) Peer() Peer { return l.peer }
+
+// Done is closed when the connection is closed and nothing of the link runs any more.
+func (l *Link) Done() <-chan struct{} { return l.done }
+
+// Join widens the limits once the peer has proved who it is. Call it before WELCOME is sent. It reports whether the link
+// is still open.
+func (l *Link) Join(p Policy, queue int, m *Meter) bool {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	if l.phase != joining {
+		return false
+	}
+	if queue <= 0 {
+		queue = l.limits.Queue
+	}
+	l.timer.Stop()
+	l.phase, l.policy, l.limit = joined, p, queue
+	l.meter.Store(m)
+	l.heard.Store(l.clock.now())
+	settle(l.raw)
+	return true
+}
+
+// Receive waits for the next message. A *message.ProtocolError is the peer's fault; after any other error there is nothing
+// more to receive.
+func (l *Link) Receive() (message.Message, error) {
+	for len(l.batch) == 0 {
+		data, err := l.source.read(l.messageLimit())
+		if err != nil {
+			return nil, err
+		}
+		l.meter.Load().BytesIn.Add(uint64(len(data)))
+		if l.batch = data; len(data) == 0 {
+			return nil, violation("a message is empty")
+		}
+	}
+	if l.closing.Load() {
+		return nil, ErrClosed
+	}
+	one, rest, err := l.codec.next(l.batch)
+	if err != nil {
+		return nil, err
+	}
+	l.batch = rest
+	return message.Decode(l.codec.format, one)
+}
+
+func (l *Link) messageLimit() int {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	if l.phase == joining {
+		return l.limits.FirstMessage
+	}
+	return l.limits.Message
+}
+
+// Send queues one message. It never blocks.
+func (l *Link) Send(m message.Message) error { return l.Deliver(&Parcel{Message: m}) }
+
+// Deliver queues a message that may go to other links as well. It never blocks.
+func (l *Link) Deliver(p *Parcel) error {
+	f, err := p.frame(l.codec)
+	if err != nil {
+		return err
+	}
+	return l.push(f)
+}
+
+func (l *Link) push(f *frame) error {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	if l.phase >= finishing {
+		return ErrClosed
+	}
+	if keep, err := l.makeRoom(f); !keep {
+		return err
+	}
+	l.queue.push(f)
+	l.startWriter()
+	return nil
+}
+
+// makeRoom applies the policy; keep says whether f is to be queued.
+func (l *Link) makeRoom(f *frame) (keep bool, err error) {
+	if l.queue.bytes <= l.limit {
+		return true, nil
+	}
+	if l.policy != DropOldest {
+		return false, ErrFull
+	}
+	dropped, enough := l.queue.dropOldest(l.limit - len(f.data))
+	defer func() { l.meter.Load().Dropped.Add(uint64(dropped)) }()
+	if enough || l.queue.bytes <= l.limit {
+		return true, nil
+	}
+	if f.event != nil { // only replies wait, and they are more than the limit: the new event is the oldest one
+		l.queue.dropped++
+		dropped++
+		return false, nil
+	}
+	return false, ErrFull
+}
+
+// Finish queues a last message, unless it is nil, writes what waits and closes the connection, all within the given time.
+// It does not block. Only the first call has an effect.
+func (l *Link) Finish(last message.Message, within time.Duration) {
+	var frames []*frame
+	if last != nil {
+		if f, err := (&Parcel{Message: last}).frame(l.codec); err == nil {
+			frames = append(frames, f)
+		}
+	}
+	if l.codec.framing != rawSocket {
+		frames = append(frames, &frame{data: closeFrame})
+	}
+	l.finish(frames, within)
+}
+
+// closeFrame is an unmasked WebSocket close with the code 1000.
+var closeFrame = []byte{opClose, 2, 1000 >> 8, 1000 & 0xff}
+
+func (l *Link) finish(last []*frame, within time.Duration) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	if l.phase >= finishing {
+		return
+	}
+	l.phase = finishing
+	l.closing.Store(true)
+	for _, f := range last {
+		l.queue.push(f)
+	}
+	l.timer.Stop()
+	l.timer = time.AfterFunc(within, l.kill)
+	l.startWriter()
+}
+
+// kill closes the connection at once. What was not written yet is lost, and the kernel does not try on.
+func (l *Link) kill() {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	if l.phase == closed {
+		return
+	}
+	l.phase = closed
+	l.closing.Store(true)
+	l.timer.Stop()
+	if l.writing || l.queue.frames != nil {
+		reset(l.raw)
+	}
+	l.queue.discard()
+	_ = l.raw.Close() // it is given up: there is nobody to tell
+}
+
+// reset makes closing the connection drop what the kernel holds for it.
+func reset(c net.Conn) {
+	if t, ok := c.(interface{ SetLinger(int) error }); ok {
+		_ = t.SetLinger(0) // fails on a connection that is closed already
+	}
+}
+
+// end closes the connection and waits for the writer. Where the link is finishing it reads on until the peer closes too, so
+// that the last message is not lost to a reset; the timer bounds that.
+func (l *Link) end() {
+	if l.closing.Load() {
+		drain(l.conn)
+	} else {
+		l.kill()
+	}
+	l.mu.Lock()
+	for l.writing {
+		l.quiet.Wait()
+	}
+	l.mu.Unlock()
+	l.kill()
+	close(l.done)
+}
+
+func drain(c net.Conn) {
+	scratch := make([]byte, 512)
+	for {
+		if _, err := c.Read(scratch); err != nil {
+			return
+		}
+	}
+}

@@ -1,0 +1,232 @@
+package transport
+
+import (
+	"bufio"
+	"context"
+	"crypto/tls"
+	"log/slog"
+	"net"
+	"net/http"
+	"net/netip"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	"bulkhead/internal/lifecycle"
+)
+
+// Config is what a Server needs.
+type Config struct {
+	Limits Limits
+	// Origins are the origins from which browsers may connect, such as https://console.example.com.
+	Origins []string
+	// Serve is called for each link, in a goroutine of its own. The link ends when it returns.
+	Serve func(*Link)
+	// Refused is told the reason of each connection that was refused before it became a link; may be nil.
+	Refused func(reason string)
+	// Meter counts for links that have not joined.
+	Meter  *Meter
+	Logger *slog.Logger
+}
+
+// Server makes links out of connections and watches over them. Use NewServer.
+type Server struct {
+	config Config
+	limits Limits
+	clock  clock
+	group  *lifecycle.Group
+
+	mu     sync.Mutex
+	links  map[*Link]struct{} // guarded by mu
+	closed bool               // guarded by mu
+}
+
+// NewServer starts a Server. Close ends it.
+func NewServer(c Config) *Server {
+	s := &Server{config: c, limits: c.Limits.WithDefaults(), group: lifecycle.NewGroup(context.Background()), links: map[*Link]struct{}{}}
+	s.clock.set(time.Now())
+	s.group.Go(s.watch)
+	return s
+}
+
+func (s *Server) refused(reason string) {
+	if s.config.Refused != nil {
+		s.config.Refused(reason)
+	}
+}
+
+// start runs a link that was accepted at the given time.
+func (s *Server) start(l *Link, at time.Time) {
+	l.mu.Lock()
+	l.timer = time.AfterFunc(remaining(at, s.limits.Handshake), func() { s.expire(l) })
+	l.mu.Unlock()
+	s.mu.Lock()
+	if !s.closed {
+		s.links[l] = struct{}{}
+	}
+	closed := s.closed
+	s.mu.Unlock()
+	if closed || !s.group.Go(func(context.Context) { s.run(l) }) {
+		l.kill()
+		s.forget(l)
+	}
+}
+
+// remaining is what is left of the time to join. A connection that was kept open by other requests starts anew.
+func remaining(accepted time.Time, limit time.Duration) time.Duration {
+	if left := limit - time.Since(accepted); left > 0 {
+		return left
+	}
+	return limit
+}
+
+func (s *Server) expire(l *Link) {
+	s.refused("timeout")
+	l.kill()
+}
+
+func (s *Server) run(l *Link) {
+	defer s.forget(l)
+	defer l.end()
+	s.config.Serve(l)
+}
+
+func (s *Server) forget(l *Link) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	delete(s.links, l)
+}
+
+// Links is how many there are.
+func (s *Server) Links() int {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return len(s.links)
+}
+
+// Close refuses new links, waits until those that there are have ended, and closes those that remain when ctx ends. Who
+// calls it has told the sessions to finish.
+func (s *Server) Close(ctx context.Context) {
+	s.mu.Lock()
+	s.closed = true
+	s.mu.Unlock()
+	for _, l := range s.snapshot() {
+		select {
+		case <-l.Done():
+		case <-ctx.Done():
+			l.kill()
+		}
+	}
+	s.group.Stop()
+}
+
+func (s *Server) snapshot() []*Link {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	out := make([]*Link, 0, len(s.links))
+	for l := range s.links {
+		out = append(out, l)
+	}
+	return out
+}
+
+// watch keeps the clock and looks for dead peers.
+func (s *Server) watch(ctx context.Context) {
+	ticker := time.NewTicker(min(time.Second, s.limits.PingEvery/4))
+	defer ticker.Stop()
+	for {
+		select {
+		case <-ctx.Done():
+			return
+		case now := <-ticker.C:
+			s.clock.set(now)
+			for _, l := range s.snapshot() {
+				l.check(now)
+			}
+		}
+	}
+}
+
+// clock is the time to within a second, for what asks often.
+type clock struct{ nanos atomic.Int64 }
+
+func (c *clock) set(t time.Time) { c.nanos.Store(t.UnixNano()) }
+func (c *clock) now() int64      { return c.nanos.Load() }
+
+// alive notes a sign of life.
+func (l *Link) alive() {
+	l.heard.Store(l.clock.now())
+	l.pings.Store(0)
+}
+
+// maxPings is how many pings a peer may leave without a sign of life.
+const maxPings = 2
+
+// check pings a silent peer and gives up a dead one. A peer that is being written to is watched by the write's deadline.
+func (l *Link) check(now time.Time) {
+	pings := l.pings.Load()
+	silent := time.Duration(now.UnixNano() - l.heard.Load())
+	if silent < l.limits.PingEvery*time.Duration(pings+1) || !l.watched() {
+		return
+	}
+	if pings >= maxPings {
+		l.meter.Load().Dead.Add(1)
+		l.kill()
+		return
+	}
+	l.pings.Add(1)
+	_ = l.push(&frame{data: l.codec.ping()}) // a link that cannot take a ping is closing
+}
+
+func (l *Link) watched() bool {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return l.phase == joined && !l.writing
+}
+
+// hijacker gives gorilla the tap in the place of the connection.
+type hijacker struct {
+	http.ResponseWriter
+	tap *tap
+}
+
+func (h hijacker) Hijack() (net.Conn, *bufio.ReadWriter, error) {
+	conn, rw, err := http.NewResponseController(h.ResponseWriter).Hijack()
+	if err != nil {
+		return nil, nil, err
+	}
+	h.tap.Conn = conn
+	return h.tap, rw, nil
+}
+
+func peerOf(c net.Conn, protocol string, state *tls.ConnectionState) Peer {
+	p := Peer{Addr: c.RemoteAddr().String(), Network: NetworkOf(c.RemoteAddr()), Protocol: protocol}
+	if state != nil && len(state.VerifiedChains) > 0 {
+		p.Certificate = state.VerifiedChains[0][0]
+	}
+	return p
+}
+
+// NetworkOf gives the part of an address that one party is likely to have for itself: an IPv4 address, or an IPv6 /64. It is
+// the zero Prefix for what has no IP address.
+func NetworkOf(a net.Addr) netip.Prefix {
+	at, err := netip.ParseAddrPort(a.String())
+	if err != nil {
+		return netip.Prefix{}
+	}
+	ip := at.Addr().Unmap().WithZone("")
+	bits := ip.BitLen()
+	if ip.Is6() {
+		bits = 64
+	}
+	p, _ := ip.Prefix(bits) // bits is within the address
+	return p
+}
+
+// below gives the connection that TLS runs over.
+func below(c net.Conn) net.Conn {
+	if t, ok := c.(*tls.Conn); ok {
+		return t.NetConn()
+	}
+	return c
+}

@@ -1,0 +1,122 @@
+package transport
+
+import (
+	"net"
+	"time"
+)
+
+// gather is how many bytes go into one write; a frame that is larger is written from where it is, in pieces.
+const gather = 64 << 10
+
+// batch is what one writer is about to write.
+type batch struct {
+	frames []*frame
+	size   int // counted in the queue until it is written
+	buf    []byte
+}
+
+var batches pool[batch]
+
+// startWriter runs the writer unless it runs. The link is locked.
+func (l *Link) startWriter() {
+	if !l.writing && l.phase != closed {
+		l.writing = true
+		go l.write()
+	}
+}
+
+// write writes what waits until nothing does. While a system call is under way more gathers for the next. The link's end
+// waits for it.
+func (l *Link) write() {
+	b := batches.get()
+	for l.next(b) {
+		if err := l.emit(b); err != nil {
+			l.kill()
+		}
+	}
+	if cap(b.buf) > keepBytes {
+		b.buf = nil
+	}
+	batches.put(b)
+}
+
+// next takes the next batch. Where there is none the writer ends, and with it, on a link that is finishing, the writing half of
+// the connection.
+func (l *Link) next(b *batch) bool {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	l.meter.Load().raise(l.queue.bytes)
+	l.queue.bytes = max(0, l.queue.bytes-b.size)
+	b.frames = l.queue.pop(b.frames[:0], gather)
+	b.size = 0
+	for i, f := range b.frames {
+		b.size += len(f.data)
+		if l.queue.dropped > 0 && f.event != nil {
+			b.frames[i] = l.notice(f)
+		}
+	}
+	if len(b.frames) > 0 {
+		return true
+	}
+	if l.phase == finishing {
+		l.mu.Unlock() // it may block, and kill must be able to end that
+		closeWrite(l.conn)
+		closeWrite(l.raw)
+		l.mu.Lock()
+	}
+	l.writing = false
+	l.quiet.Broadcast()
+	return false
+}
+
+// notice is the event with the count of those that were dropped before it.
+func (l *Link) notice(f *frame) *frame {
+	e := *f.event
+	e.Details.Dropped = l.queue.dropped
+	data, err := l.codec.frame(&e)
+	if err != nil {
+		return f
+	}
+	l.queue.dropped = 0
+	return &frame{data: data}
+}
+
+// emit writes a batch with as few calls as possible.
+func (l *Link) emit(b *batch) error {
+	m := l.meter.Load()
+	m.MessagesOut.Add(uint64(len(b.frames)))
+	if len(b.frames) == 1 {
+		return l.writeAll(m, b.frames[0].data)
+	}
+	b.buf = b.buf[:0]
+	for _, f := range b.frames {
+		b.buf = append(b.buf, f.data...)
+	}
+	clear(b.frames)
+	return l.writeAll(m, b.buf)
+}
+
+// writeAll gives each piece its own deadline, so that a large message to a slow peer is not a dead one.
+func (l *Link) writeAll(m *Meter, data []byte) error {
+	for len(data) > 0 {
+		piece := data[:min(len(data), 4*gather)]
+		if err := l.conn.SetWriteDeadline(time.Now().Add(l.limits.Write)); err != nil {
+			return err
+		}
+		n, err := l.conn.Write(piece)
+		m.Writes.Add(1)
+		m.BytesOut.Add(uint64(n))
+		if err != nil {
+			return err
+		}
+		data = data[n:]
+	}
+	return nil
+}
+
+// closeWrite tells the peer that nothing more comes.
+func closeWrite(c net.Conn) {
+	if h, ok := c.(interface{ CloseWrite() error }); ok {
+		_ = h.CloseWrite() // a peer that is gone already need not be told
+	}
+}
