@@ -1,0 +1,14 @@
+// Command bulkhead is the server, and the command line of those who operate and use it.
+package main
+
+import (
+	"os"
+
+	"bulkhead/db/cluster"
+	"bulkhead/internal/cli"
+)
+
+func main() {
+	cluster.MaybeLaunch() // this process may have been started only to become PostgreSQL
+	os.Exit(cli.Main(os.Args[1:], os.Environ(), cli.Streams{In: os.Stdin, Out: os.Stdout, Err: os.Stderr}))
+}
