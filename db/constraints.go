@@ -2,6 +2,19 @@ package db
 
 import "bulkhead/db/pgerr"
 
-// meanings has, for each named constraint of the platform's tables that a caller can break, what the caller reads then.
-// A test asks the database which constraints there are and fails when one has no line here.
-var meanings = pgerr.Meanings{}
+// meanings has, for each unique constraint and foreign key of the platform's tables, what a caller reads who breaks it.
+// What checks and types refuse has been refused before it comes here. A test asks the database which constraints there
+// are and fails when one has no line here.
+var meanings = pgerr.Meanings{
+	"project_name_unique":         "a project of this name exists already",
+	"app_name_unique":             "an app of this name exists already",
+	"app_owner_exists":            "the app's owner does not exist",
+	"app_credential_app_exists":   "the app does not exist",
+	"installation_project_exists": "the project does not exist, or still has installations",
+	"installation_app_exists":     "the app does not exist, or is still installed",
+	"device_name_unique":          "the project has a device of this name already",
+	"device_serial_unique":        "a device with this serial exists already",
+	"device_project_exists":       "the project does not exist, or still has devices",
+	"device_secret_device_exists": "the device does not exist",
+	"service_installation_exists": "the installation does not exist",
+}
