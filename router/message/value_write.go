@@ -132,7 +132,16 @@ func (w *writer) reflectedPointer(v reflect.Value) {
 	w.depth--
 }
 
+var (
+	listType = reflect.TypeFor[[]any]()
+	dictType = reflect.TypeFor[Dict]()
+)
+
 func (w *writer) reflectedList(v reflect.Value) {
+	if v.Kind() == reflect.Slice && v.CanConvert(listType) {
+		w.list(v.Convert(listType).Interface().([]any))
+		return
+	}
 	list := make([]any, v.Len())
 	for i := range list {
 		list[i] = v.Index(i).Interface()
@@ -141,7 +150,11 @@ func (w *writer) reflectedList(v reflect.Value) {
 }
 
 func (w *writer) reflectedDict(v reflect.Value) {
-	if v.Type().Key().Kind() != reflect.String {
+	switch {
+	case v.CanConvert(dictType):
+		w.dict(v.Convert(dictType).Interface().(Dict))
+		return
+	case v.Type().Key().Kind() != reflect.String:
 		w.viaJSON(v)
 		return
 	}
