@@ -43,34 +43,6 @@ type Config struct {
 	Random func() uint64
 }
 
-// HistoryRule keeps the newest events of a subscription, whether or not anybody is subscribed.
-type HistoryRule struct {
-	Match  realms.Match
-	Topic  string
-	Events int // how many to keep
-	Bytes  int // how many bytes of payload to keep; 0: 1 MiB
-}
-
-// Limits are how much one party may hold. Zero is no limit.
-type Limits struct {
-	Sessions       int // of an authid or realm
-	Subscriptions  int
-	Registrations  int
-	Calls          int // outstanding, counted for the caller
-	Testaments     int
-	TestamentBytes int // encoded payload and topics
-	Retained       int // retained events, counted for the authid that published them; no limit per session
-	RetainedBytes  int
-}
-
-// Quotas are the limits of a realm. What is over one gets an error that says so, and nothing else changes.
-type Quotas struct {
-	Session   Limits
-	AuthID    Limits
-	Realm     Limits
-	URILength int // bytes of a URI or pattern; 0: 1024
-}
-
 // Counts are what a realm holds, and what it refused since it began.
 type Counts struct {
 	Sessions, Subscriptions, Registrations, Calls, Testaments, Retained int

@@ -27,6 +27,18 @@ var dealerFeatures = []string{
 	"registration_revocation", "session_meta_api", "shared_registration", "testament_meta_api",
 }
 
+// ClientFeatures are the features that a client announced in HELLO and that the router must know to treat it right.
+type ClientFeatures struct {
+	CallCanceling                bool // callee: INTERRUPT may be sent to it
+	RegistrationRevocation       bool // callee: UNREGISTERED may be sent to it unasked
+	SubscriptionRevocation       bool // subscriber: UNSUBSCRIBED may be sent to it unasked
+	ProgressiveInvocationsCaller bool // caller: may send a call in parts
+	ProgressiveInvocationsCallee bool // callee: may be sent a call in parts
+	CallPassthru                 bool // caller: may call, and be answered, with payload passthru
+	CalleePassthru               bool // callee: may be called, and answer, with payload passthru
+	PublishPassthru              bool // publisher: may publish with payload passthru
+}
+
 // FeaturesOf reads from the "roles" dictionary of HELLO's details what the router must know of a client. What is not a
 // true boolean where it belongs is not announced.
 func FeaturesOf(roles message.Dict) ClientFeatures {
@@ -36,13 +48,15 @@ func FeaturesOf(roles message.Dict) ClientFeatures {
 		on, _ := f[feature].(bool)
 		return on
 	}
-	const passthru = "payload_passthru_mode"
+	const passthru, inParts = "payload_passthru_mode", "progressive_call_invocations"
 	return ClientFeatures{
-		CallCanceling:          has("callee", "call_canceling"),
-		RegistrationRevocation: has("callee", "registration_revocation"),
-		SubscriptionRevocation: has("subscriber", "subscription_revocation"),
-		CallPassthru:           has("caller", passthru),
-		CalleePassthru:         has("callee", passthru),
-		PublishPassthru:        has("publisher", passthru),
+		CallCanceling:                has("callee", "call_canceling"),
+		RegistrationRevocation:       has("callee", "registration_revocation"),
+		SubscriptionRevocation:       has("subscriber", "subscription_revocation"),
+		ProgressiveInvocationsCaller: has("caller", inParts),
+		ProgressiveInvocationsCallee: has("callee", inParts),
+		CallPassthru:                 has("caller", passthru),
+		CalleePassthru:               has("callee", passthru),
+		PublishPassthru:              has("publisher", passthru),
 	}
 }

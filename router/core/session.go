@@ -1,6 +1,10 @@
 package core
 
 import (
+	"cmp"
+	"maps"
+	"slices"
+
 	"bulkhead/realms"
 	"bulkhead/router/message"
 )
@@ -13,16 +17,6 @@ type Details struct {
 	Features     ClientFeatures
 }
 
-// ClientFeatures are the features that a client announced in HELLO and that the router must know to treat it right.
-type ClientFeatures struct {
-	CallCanceling          bool // callee: INTERRUPT may be sent to it
-	RegistrationRevocation bool // callee: UNREGISTERED may be sent to it unasked
-	SubscriptionRevocation bool // subscriber: UNSUBSCRIBED may be sent to it unasked
-	CallPassthru           bool // caller: may call with payload passthru
-	CalleePassthru         bool // callee: may be called with payload passthru
-	PublishPassthru        bool // publisher: may publish with payload passthru
-}
-
 // Session is one session of a realm. The realm owns what is in it; only Handle belongs to the transport.
 type Session struct {
 	// Handle is the transport's, to find its own side of the session. The core never looks at it.
@@ -32,6 +26,19 @@ type Session struct {
 	principal realms.Principal
 	details   Details
 	identity  message.Identity
+
+	present bool   // between Join and Leave
+	party   *party // set once it has joined
+	used    usage
+	allowed map[access]struct{} // what Authorize has said yes to
+
+	subscriptions map[*subscription]int // where in the subscription's list the session stands
+	registrations map[*registration]*callee
+	calls         map[message.ID]*call // outstanding, by the id of the CALL
+	invocations   map[message.ID]*call // outstanding, by the id of the INVOCATION
+	invoked       message.ID           // the id of the last INVOCATION
+	ended         []message.ID         // calls that were answered while their caller was still sending
+	testaments    [2][]testament       // by scope
 }
 
 // NewSession makes a session that has not joined yet. The principal is the one that was proved.
@@ -50,3 +57,25 @@ func (s *Session) Principal() realms.Principal { return s.principal }
 
 // Details are what else is known of the session.
 func (s *Session) Details() Details { return s.details }
+
+// orderedSubscriptions gives the session's subscriptions, the oldest first.
+func (s *Session) orderedSubscriptions() []*subscription {
+	return slices.SortedFunc(maps.Keys(s.subscriptions), func(a, b *subscription) int {
+		return cmp.Or(a.created.Compare(b.created), cmp.Compare(a.id, b.id))
+	})
+}
+
+// orderedRegistrations gives the session's registrations, the oldest first.
+func (s *Session) orderedRegistrations() []*registration {
+	return slices.SortedFunc(maps.Keys(s.registrations), func(a, b *registration) int {
+		return cmp.Or(a.created.Compare(b.created), cmp.Compare(a.id, b.id))
+	})
+}
+
+// put sets a key of a map that is made when first needed, because most sessions need few of theirs.
+func put[K comparable, V any](m *map[K]V, k K, v V) {
+	if *m == nil {
+		*m = map[K]V{}
+	}
+	(*m)[k] = v
+}

@@ -1,5 +1,7 @@
 package message
 
+import "strings"
+
 // Format is a serializer.
 type Format uint8
 
@@ -29,6 +31,11 @@ func (p Payload) Size() int { return len(p.args) + len(p.kwargs) }
 
 // Format is the serializer in which the arguments are encoded; NoFormat where there are none.
 func (p Payload) Format() Format { return p.format }
+
+// Clone gives a copy that keeps nothing else in memory: a decoded payload keeps the whole frame that it came in.
+func (p Payload) Clone() Payload {
+	return Payload{format: p.format, args: strings.Clone(p.args), kwargs: strings.Clone(p.kwargs)}
+}
 
 // In gives the payload as f encodes it. It costs nothing where it is encoded so already.
 //

@@ -1,0 +1,34 @@
+package core
+
+import (
+	"bulkhead/internal/errs"
+	"bulkhead/router/message"
+)
+
+func violation(reason string) error { return &message.ProtocolError{Reason: reason} }
+
+// send sends a session a message, unless it has left.
+func (r *Realm) send(to *Session, m message.Message) bool {
+	return to.present && r.config.Output.Send(to, m)
+}
+
+// noDetails is shared by all messages without details; messages are immutable.
+var noDetails = message.Dict{}
+
+// refuse answers a request with an error, and with what its sender may read of it.
+func (r *Realm) refuse(s *Session, request message.Code, id message.ID, err error) {
+	r.send(s, &message.Error{
+		Request: request, RequestID: id, Details: noDetails,
+		URI: errs.URIOf(err), Payload: payloadOf([]any{errs.UserText(err)}, nil),
+	})
+}
+
+// payloadOf encodes what the router itself has to say, in the serializer that loses nothing. What cannot be encoded
+// becomes no payload: the values are the router's own, or were decoded from a payload.
+func payloadOf(args []any, kwargs message.Dict) message.Payload {
+	p, err := message.NewPayload(message.CBOR, args, kwargs)
+	if err != nil {
+		return message.Payload{}
+	}
+	return p
+}
