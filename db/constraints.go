@@ -17,4 +17,6 @@ var meanings = pgerr.Meanings{
 	"device_project_exists":       "the project does not exist, or still has devices",
 	"device_secret_device_exists": "the device does not exist",
 	"service_installation_exists": "the installation does not exist",
+	"installation_pkey":           "the app is installed in the project at this stage already",
+	"service_pkey":                "the realm has a service of this name already",
 }

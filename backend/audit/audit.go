@@ -126,3 +126,10 @@ func (e Entry) Check() error {
 		return nil
 	}
 }
+
+// Query selects entries, newest first.
+type Query struct {
+	Project wire.Key // zero: all
+	Before  int64    // older than this sequence; zero: all
+	Limit   int
+}

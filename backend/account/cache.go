@@ -1,0 +1,111 @@
+package account
+
+import (
+	"context"
+	"sync"
+	"time"
+
+	"bulkhead/internal/errs"
+	"bulkhead/wire"
+)
+
+// Limits of the cache. A flood of made-up ids costs a look-up each, as without it, and no more memory than this.
+const (
+	cacheLife   = time.Second
+	cacheSize   = 4096
+	lookupLimit = 5 * time.Second
+)
+
+// cache remembers records, and that there is none, for at most cacheLife. Callers that ask for the same id at once share
+// one look-up.
+type cache struct {
+	store KeyStore
+	now   func() time.Time
+
+	mu      sync.Mutex // guards entries
+	entries map[string]*lookup
+}
+
+// lookup is one look-up; record, err are set before done is closed.
+type lookup struct {
+	done   chan struct{}
+	begun  time.Time
+	record Record
+	err    error
+}
+
+func newCache(store KeyStore, now func() time.Time) *cache {
+	return &cache{store: store, now: now, entries: map[string]*lookup{}}
+}
+
+func (c *cache) record(ctx context.Context, id string) (Record, error) {
+	found, mine := c.entry(id)
+	if mine {
+		c.fill(ctx, id, found)
+	}
+	select {
+	case <-found.done:
+		return found.record, found.err
+	case <-ctx.Done():
+		return Record{}, ctx.Err()
+	}
+}
+
+// entry gives the look-up to wait for, and whether the caller is the one to do it.
+func (c *cache) entry(id string) (found *lookup, mine bool) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	now := c.now()
+	if found, ok := c.entries[id]; ok && now.Sub(found.begun) < cacheLife {
+		return found, false
+	}
+	c.makeRoom(now)
+	found = &lookup{done: make(chan struct{}), begun: now}
+	c.entries[id] = found
+	return found, true
+}
+
+// fill does the look-up in the caller's goroutine but without its cancellation, since others wait for it too. A failure
+// is not remembered.
+func (c *cache) fill(ctx context.Context, id string, l *lookup) {
+	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), lookupLimit)
+	defer cancel()
+	defer close(l.done)
+	l.err = errs.E(wire.Internal, "") // what those who wait get if the store panics
+	l.record, l.err = c.store.APIKey(ctx, id)
+	if l.err != nil && errs.KindOf(l.err) != wire.NotFound {
+		c.forgetIf(id, l)
+	}
+}
+
+func (c *cache) makeRoom(now time.Time) {
+	if len(c.entries) < cacheSize {
+		return
+	}
+	for id, l := range c.entries {
+		if now.Sub(l.begun) >= cacheLife {
+			delete(c.entries, id)
+		}
+	}
+	for id := range c.entries { // still full: any others, since none is older than a second
+		if len(c.entries) < cacheSize {
+			return
+		}
+		delete(c.entries, id)
+	}
+}
+
+func (c *cache) forget(id string) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	delete(c.entries, id)
+}
+
+// forgetIf forgets a look-up unless a newer one has taken its place.
+func (c *cache) forgetIf(id string, l *lookup) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if c.entries[id] == l {
+		delete(c.entries, id)
+	}
+}

@@ -1,0 +1,136 @@
+package account
+
+import (
+	"crypto/sha256"
+	"crypto/subtle"
+	"slices"
+	"sync"
+	"time"
+
+	"bulkhead/internal/errs"
+	"bulkhead/internal/secret"
+	"bulkhead/realms"
+	"bulkhead/wire"
+)
+
+// Limits of tickets.
+const (
+	TicketLife = 60 * time.Second
+	// MaxTickets is how many wait to be used at most, for one principal and for all.
+	MaxTickets    = 100
+	maxAllTickets = 10_000
+)
+
+// Tickets trades a login over HTTPS for one WAMP session. They live in memory: a restart forgets them, and who holds one
+// asks for another. Make one with NewTickets.
+type Tickets struct {
+	now func() time.Time
+
+	mu      sync.Mutex // guards all below
+	waiting map[ticketID]ticket
+	held    map[string]int // how many of waiting by principal
+	oldest  []ticketID     // in the order of expiry; used ones are skipped
+}
+
+// ticketID is the hash of a ticket, so that a look-up's timing tells nothing of what is stored.
+type ticketID [sha256.Size]byte
+
+type ticket struct {
+	principal realms.Principal
+	realm     string
+	expires   time.Time
+}
+
+// NewTickets makes an empty set.
+func NewTickets(now func() time.Time) *Tickets {
+	return &Tickets{now: now, waiting: map[ticketID]ticket{}, held: map[string]int{}}
+}
+
+// errTicket is the one answer to whatever does not open the realm.
+var errTicket = errs.E(wire.Unauthenticated, "the ticket is not valid")
+
+// Issue gives p a ticket that opens one session in realm r within TicketLife, as role console under p's id.
+func (t *Tickets) Issue(p Principal, r realms.Realm) (secret.Value, error) {
+	if !p.Valid() || r.Name() == "" {
+		return secret.Value{}, errs.E(wire.Denied, "a ticket is for somebody and a realm")
+	}
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	now := t.now()
+	t.sweep(now)
+	t.compact()
+	if t.held[p.ID] >= MaxTickets || len(t.waiting) >= maxAllTickets {
+		return secret.Value{}, errs.E(wire.Exhausted, "too many tickets wait to be used: use one, or wait a minute")
+	}
+	text := secret.Random()
+	id := ticketID(sha256.Sum256(text.Reveal()))
+	t.waiting[id] = ticket{
+		principal: realms.Principal{Role: realms.RoleConsole, AuthID: p.ID, Project: r.Project},
+		realm:     r.Name(), expires: now.Add(TicketLife),
+	}
+	t.held[p.ID]++
+	t.oldest = append(t.oldest, id)
+	return text, nil
+}
+
+// Redeem gives the principal of a ticket. A ticket is gone once it was presented, also in the wrong realm or under the
+// wrong name: whoever does that is not who asked for it.
+func (t *Tickets) Redeem(realm, authid, text string) (realms.Principal, error) {
+	found, ok := t.take(ticketID(sha256.Sum256([]byte(text))))
+	sameName := subtle.ConstantTimeCompare([]byte(authid), []byte(found.principal.AuthID)) == 1
+	if !ok || !sameName || realm != found.realm || !t.now().Before(found.expires) {
+		return realms.Principal{}, errTicket
+	}
+	return found.principal, nil
+}
+
+// Drop takes back the tickets of a principal that has lost its login.
+func (t *Tickets) Drop(authid string) {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	for id, waiting := range t.waiting {
+		if waiting.principal.AuthID == authid {
+			t.remove(id)
+		}
+	}
+}
+
+func (t *Tickets) take(id ticketID) (ticket, bool) {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	found, ok := t.waiting[id]
+	t.remove(id)
+	return found, ok
+}
+
+// remove, sweep and compact are called with mu held.
+func (t *Tickets) remove(id ticketID) {
+	found, ok := t.waiting[id]
+	if !ok {
+		return
+	}
+	delete(t.waiting, id)
+	authid := found.principal.AuthID
+	if t.held[authid]--; t.held[authid] == 0 {
+		delete(t.held, authid)
+	}
+}
+
+func (t *Tickets) sweep(now time.Time) {
+	for len(t.oldest) > 0 {
+		id := t.oldest[0]
+		if waiting, ok := t.waiting[id]; ok && now.Before(waiting.expires) {
+			return
+		}
+		t.remove(id)
+		t.oldest = t.oldest[1:]
+	}
+}
+
+// compact drops the used tickets from oldest, so that its length is bounded by what waits and not by the rate of use.
+func (t *Tickets) compact() {
+	if len(t.oldest) < 2*maxAllTickets {
+		return
+	}
+	t.oldest = slices.DeleteFunc(t.oldest, func(id ticketID) bool { _, ok := t.waiting[id]; return !ok })
+}
