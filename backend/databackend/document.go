@@ -37,8 +37,11 @@ func readYAML(data []byte) (*yaml.Node, error) {
 	case len(doc.Content) != 1:
 		return nil, errors.New("empty")
 	}
-	if err := dec.Decode(&more); !errors.Is(err, io.EOF) {
+	switch err := dec.Decode(&more); {
+	case err == nil:
 		return nil, errors.New("more than one document")
+	case !errors.Is(err, io.EOF):
+		return nil, syntaxFault(err)
 	}
 	return doc.Content[0], nil
 }

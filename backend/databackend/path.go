@@ -5,6 +5,8 @@ import (
 	"regexp"
 	"strconv"
 	"strings"
+
+	"bulkhead/wire"
 )
 
 // Path is where a submission has a column's value: in a positional argument or a keyword argument, and how deep in it.
@@ -109,6 +111,8 @@ func (s Step) into(v any) (any, bool) {
 	case map[string]any:
 		next, ok := v[s.Key]
 		return next, ok && s.Key != ""
+	case wire.Row:
+		return s.into(map[string]any(v))
 	case []any:
 		if s.Key != "" || s.Index >= len(v) {
 			return nil, false
