@@ -29,9 +29,10 @@ const (
 	closed
 )
 
-// source gives what the peer sends, one WebSocket message or rawsocket frame at a time, in memory of its own.
+// source appends what the peer sends next, one WebSocket message or rawsocket frame, to a buffer that it takes from the pool
+// when there is something, so that an idle link holds none.
 type source interface {
-	read(limit int) ([]byte, error)
+	read(limit int) (*[]byte, error)
 }
 
 // Link is one connected peer. One goroutine receives; any may send and finish.
@@ -48,7 +49,8 @@ type Link struct {
 	heard   atomic.Int64 // when the peer last gave a sign of life
 	pings   atomic.Int32 // how many pings it left without one
 	closing atomic.Bool  // phase >= finishing
-	batch   []byte       // of the receiver: what is left of a batch
+	scratch *[]byte      // of the receiver: what was read last; nil when all of it is decoded
+	batch   []byte       // of the receiver: what is left of scratch
 
 	mu      sync.Mutex  // guards what follows
 	queue   queue       //
@@ -97,15 +99,13 @@ func (l *Link) Join(p Policy, queue int, m *Meter) bool {
 // Receive waits for the next message. A *message.ProtocolError is the peer's fault; after any other error there is nothing
 // more to receive.
 func (l *Link) Receive() (message.Message, error) {
-	for len(l.batch) == 0 {
+	if l.scratch == nil {
 		data, err := l.source.read(l.messageLimit())
 		if err != nil {
 			return nil, err
 		}
-		l.meter.Load().BytesIn.Add(uint64(len(data)))
-		if l.batch = data; len(data) == 0 {
-			return nil, violation("a message is empty")
-		}
+		l.meter.Load().BytesIn.Add(uint64(len(*data)))
+		l.scratch, l.batch = data, *data
 	}
 	if l.closing.Load() {
 		return nil, ErrClosed
@@ -114,8 +114,12 @@ func (l *Link) Receive() (message.Message, error) {
 	if err != nil {
 		return nil, err
 	}
-	l.batch = rest
-	return message.Decode(l.codec.format, one)
+	m, err := message.Decode(l.codec.format, one)
+	if l.batch = rest; len(rest) == 0 {
+		buffers.put(l.scratch)
+		l.scratch, l.batch = nil, nil
+	}
+	return m, err
 }
 
 func (l *Link) messageLimit() int {

@@ -94,7 +94,7 @@ type wsSource struct {
 }
 
 // read gives the next message. It counts for itself, because gorilla would close the connection before the peer is told why.
-func (s *wsSource) read(limit int) ([]byte, error) {
+func (s *wsSource) read(limit int) (*[]byte, error) {
 	kind, r, err := s.ws.NextReader()
 	if err != nil {
 		return nil, err
@@ -102,13 +102,13 @@ func (s *wsSource) read(limit int) ([]byte, error) {
 	if (kind == websocket.TextMessage) != s.text {
 		return nil, violation("the WebSocket message has the wrong type for the serializer")
 	}
-	scratch := buffers.get()
-	defer buffers.put(scratch)
-	*scratch, err = readUpTo(r, (*scratch)[:0], limit)
+	buf := buffers.get()
+	*buf, err = readUpTo(r, (*buf)[:0], limit)
 	if err != nil {
+		buffers.put(buf)
 		return nil, err
 	}
-	return append(make([]byte, 0, len(*scratch)), *scratch...), nil
+	return buf, nil
 }
 
 // readUpTo appends all of r to buf, or fails after limit bytes.

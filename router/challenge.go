@@ -1,0 +1,25 @@
+package router
+
+import (
+	"bulkhead/router/message"
+	"bulkhead/router/transport"
+)
+
+// challenge asks a peer for a proof and waits for it. The link's time to join bounds that.
+func challenge(e endpoint, c *message.Challenge) (*message.Authenticate, error) {
+	if err := e.Deliver(&transport.Parcel{Message: c}); err != nil {
+		return nil, err
+	}
+	reply, err := e.Receive()
+	if err != nil {
+		return nil, err
+	}
+	switch reply := reply.(type) {
+	case *message.Authenticate:
+		return reply, nil
+	case *message.Abort:
+		return nil, errLeft
+	default:
+		return nil, violation(reply.Code().String() + " came in the place of AUTHENTICATE")
+	}
+}

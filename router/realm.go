@@ -1,0 +1,264 @@
+package router
+
+import (
+	"errors"
+	"log/slog"
+	"sync"
+	"time"
+
+	"bulkhead/internal/logkey"
+	"bulkhead/realms"
+	"bulkhead/router/authn"
+	"bulkhead/router/core"
+	"bulkhead/router/message"
+	"bulkhead/router/transport"
+)
+
+// endpoint is the router's side of a peer: a link, or a peer in this process.
+type endpoint interface {
+	Receive() (message.Message, error)
+	Deliver(*transport.Parcel) error
+	Finish(last message.Message, within time.Duration)
+	Join(p transport.Policy, queue int, m *transport.Meter) bool
+	Peer() transport.Peer
+}
+
+var _ endpoint = (*transport.Link)(nil)
+
+// member is a session with its endpoint.
+type member struct {
+	session    *core.Session
+	end        endpoint
+	realm      *realm
+	credential authn.Credential
+	joined     time.Time
+	rate       *bucket
+	slow       bool // guarded by realm.mu: its queue was full, it is being closed
+}
+
+// realm owns one core.Realm: it serializes the calls to it and carries what comes out.
+type realm struct {
+	router *Router
+	name   string
+	id     realms.Realm // zero for a realm of an embedder's
+	class  *class
+	log    *slog.Logger
+	tables tables
+
+	mu          sync.Mutex             // guards what follows
+	core        *core.Realm            //
+	members     map[message.ID]*member //
+	closed      bool                   //
+	leaving     []*member              // whose queues were full during a call of the core
+	submissions []submission           // what the core gave to the tables during a call
+	timer       *time.Timer            // calls tick
+	due         time.Time              // when; zero: not at all
+}
+
+// newRealm makes a realm; configure may change the core's configuration.
+func (r *Router) newRealm(name string, id realms.Realm, configure func(*core.Config)) *realm {
+	re := &realm{
+		router: r, name: name, id: id, class: r.stats.class(id.Kind), members: map[message.ID]*member{},
+		log: r.log.With(logkey.Realm, name), tables: tablesOf(id),
+	}
+	c := core.Config{Output: re, Authorize: re.authorize, Disclose: true, Quotas: r.config.Quotas(id.Kind)}
+	if r.config.Sink != nil && id.Kind == realms.Data {
+		c.Accept = re.accept
+	}
+	if configure != nil {
+		configure(&c)
+	}
+	re.core = core.NewRealm(c, time.Now())
+	re.timer = time.AfterFunc(time.Hour, re.tick)
+	re.timer.Stop()
+	return re
+}
+
+// authorize is the one rule, with the session's identity as the router proved it.
+func (re *realm) authorize(s *core.Session, a realms.Action, uri string, m realms.Match) bool {
+	start := time.Now()
+	ok := realms.May(re.id, s.Principal(), a, uri, m)
+	re.class.authorized(time.Since(start))
+	return ok
+}
+
+// join lets a member in and welcomes it.
+func (re *realm) join(m *member, welcome *message.Welcome) error {
+	re.mu.Lock()
+	defer re.mu.Unlock()
+	switch {
+	case re.closed:
+		return errNoSuchRealm
+	case !re.router.authn.HoldsIn(re.router.directory.Load(), m.credential):
+		return errWithdrawn
+	case !m.end.Join(re.policy(m), 0, &re.class.meter):
+		return transport.ErrClosed
+	}
+	if err := re.core.Join(m.session, m.joined); err != nil {
+		return err
+	}
+	re.members[m.session.ID()] = m
+	re.class.sessions.Add(1)
+	re.class.joins.Add(1)
+	re.Send(m.session, welcome)
+	re.settle()
+	return nil
+}
+
+func (re *realm) policy(m *member) transport.Policy {
+	return re.router.config.Slow(re.id.Kind, m.session.Principal().Role)
+}
+
+// handle gives a message of a member to the core.
+func (re *realm) handle(m *member, msg message.Message) error {
+	re.mu.Lock()
+	if re.members[m.session.ID()] != m {
+		re.mu.Unlock()
+		return transport.ErrClosed
+	}
+	pending, err := re.handleLocked(m, msg)
+	re.submit(pending)
+	return err
+}
+
+// handleLocked unlocks, even if the core panics.
+func (re *realm) handleLocked(m *member, msg message.Message) ([]submission, error) {
+	defer re.mu.Unlock()
+	err := re.core.Handle(m.session, msg, time.Now())
+	return re.settle(), err
+}
+
+// leave takes a member out. Leaving twice is fine.
+func (re *realm) leave(m *member) {
+	re.submit(re.leaveLocked(m))
+}
+
+func (re *realm) leaveLocked(m *member) []submission {
+	re.mu.Lock()
+	defer re.mu.Unlock()
+	re.remove(m)
+	re.core.Leave(m.session, time.Now())
+	return re.settle()
+}
+
+func (re *realm) remove(m *member) {
+	if re.members[m.session.ID()] == m {
+		delete(re.members, m.session.ID())
+		re.class.sessions.Add(-1)
+	}
+}
+
+// kill ends a session; it reports whether there was one.
+func (re *realm) kill(id message.ID, reason, text string) bool {
+	re.mu.Lock()
+	found := re.core.Kill(id, reason, text, time.Now())
+	pending := re.settle()
+	re.mu.Unlock()
+	re.submit(pending)
+	return found
+}
+
+// end closes the realm and all its sessions.
+func (re *realm) end(reason, text string) {
+	re.mu.Lock()
+	re.core.KillAll(reason, text, time.Now())
+	pending := re.settle()
+	re.closed = true
+	re.timer.Stop()
+	re.mu.Unlock()
+	re.submit(pending)
+}
+
+// recheck ends the sessions whose credentials the directory does not have any more.
+func (re *realm) recheck(d *realms.Directory) {
+	re.mu.Lock()
+	for id, m := range re.members {
+		if !re.router.authn.HoldsIn(d, m.credential) {
+			re.core.Kill(id, closeKilled, "the credential was withdrawn", time.Now())
+		}
+	}
+	pending := re.settle()
+	re.mu.Unlock()
+	re.submit(pending)
+}
+
+// settle finishes a call of the core: who was found slow leaves, the timer is set, and what is for the tables is returned
+// for the caller to submit when it has unlocked.
+func (re *realm) settle() []submission {
+	for len(re.leaving) > 0 {
+		m := re.leaving[len(re.leaving)-1]
+		re.leaving = re.leaving[:len(re.leaving)-1]
+		re.remove(m)
+		re.core.Leave(m.session, time.Now())
+	}
+	if at, ok := re.core.NextDeadline(); ok && (re.due.IsZero() || at.Before(re.due)) && !re.closed {
+		re.due = at
+		re.timer.Reset(time.Until(at))
+	}
+	pending := re.submissions
+	re.submissions = nil
+	return pending
+}
+
+func (re *realm) tick() {
+	re.mu.Lock()
+	re.due = time.Time{}
+	var pending []submission
+	if !re.closed {
+		re.core.Tick(time.Now())
+		pending = re.settle()
+	}
+	re.mu.Unlock()
+	re.submit(pending)
+}
+
+// Send implements core.Output.
+func (re *realm) Send(to *core.Session, m message.Message) bool {
+	p := transport.Parcel{Message: m}
+	return re.deliver(to.Handle.(*member), &p)
+}
+
+// Fanout implements core.Output: one encoding for all receivers that share a serializer.
+func (re *realm) Fanout(to []*core.Session, e *message.Event) {
+	p := transport.Parcel{Message: e}
+	for _, s := range to {
+		re.deliver(s.Handle.(*member), &p)
+	}
+	re.class.encoded.Add(uint64(p.Encoded))
+	re.class.shared.Add(uint64(p.Shared))
+}
+
+// Close implements core.Output.
+func (re *realm) Close(s *core.Session, goodbye *message.Goodbye) {
+	m := s.Handle.(*member)
+	re.remove(m)
+	m.end.Finish(goodbye, re.router.linger())
+}
+
+func (re *realm) deliver(m *member, p *transport.Parcel) bool {
+	err := m.end.Deliver(p)
+	switch {
+	case err == nil:
+		re.class.out[p.Message.Code()].Add(1)
+		return true
+	case errors.Is(err, transport.ErrFull):
+		re.overflow(m)
+	case !errors.Is(err, transport.ErrClosed):
+		re.class.unencodable.Add(1)
+		re.log.Error("a message cannot be encoded", logkey.Session, m.session.ID(), logkey.Error, err)
+	}
+	return false
+}
+
+// overflow ends a member that does not take its messages. It leaves when the core's call is over.
+func (re *realm) overflow(m *member) {
+	if m.slow {
+		return
+	}
+	m.slow = true
+	re.class.overflows.Add(1)
+	re.log.Warn("session ended: its queue is full", logkey.Session, m.session.ID(), logkey.AuthID, m.session.Principal().AuthID)
+	goodbye := &message.Goodbye{Reason: closeBackpressure, Details: message.Dict{"message": "messages are not received as fast as they come"}}
+	m.end.Finish(goodbye, re.router.linger())
+	re.leaving = append(re.leaving, m)
+}

@@ -1,0 +1,103 @@
+package router
+
+import (
+	"errors"
+	"fmt"
+	"runtime/debug"
+	"time"
+
+	"bulkhead/internal/errs"
+	"bulkhead/internal/logkey"
+	"bulkhead/router/message"
+	"bulkhead/wire"
+)
+
+// errPanic is what a session is told whose message made the router panic.
+var errPanic = errs.E(wire.Internal, "internal error")
+
+func (r *Router) linger() time.Duration { return r.config.Limits.WithDefaults().Linger }
+
+// serve runs one peer from its HELLO to its end.
+func (r *Router) serve(e endpoint, admit func() (*member, error)) {
+	m := r.admit(e, admit)
+	if m == nil {
+		return
+	}
+	defer r.leaveSafely(m)
+	for {
+		msg, err := e.Receive()
+		if err == nil {
+			m.realm.class.in[msg.Code()].Add(1)
+			err = r.dispatch(m, msg)
+		}
+		if err != nil {
+			r.part(m, err)
+			return
+		}
+	}
+}
+
+// errLeft ends a session that said GOODBYE, ABORT or nothing.
+var errLeft = errors.New("the peer has left")
+
+// dispatch handles one message. A panic ends this session and no other.
+func (r *Router) dispatch(m *member, msg message.Message) (err error) {
+	defer r.rescue(m.session.ID(), &err)
+	switch msg.(type) {
+	case *message.Goodbye:
+		m.realm.leave(m)
+		m.end.Finish(&message.Goodbye{Reason: closeAndOut, Details: message.Dict{}}, r.config.Limits.WithDefaults().Write)
+		return errLeft
+	case *message.Abort:
+		return errLeft
+	}
+	if !m.rate.allow(msg) {
+		return m.realm.refuse(m, msg)
+	}
+	return m.realm.handle(m, msg)
+}
+
+// part ends a session for the reason that its last message or the connection gave.
+func (r *Router) part(m *member, err error) {
+	level, text := levelOf(err), "session ended"
+	r.log.Log(r.group.Context(), level, text, append(m.describe(), logkey.Realm, m.realm.name, logkey.Reason, err.Error())...)
+	if !tellable(err) {
+		return
+	}
+	r.leaveSafely(m)
+	m.end.Finish(abort(err), r.linger())
+}
+
+// tellable reports whether the peer is there to be told of err: connections that broke have nobody at their other end.
+func tellable(err error) bool {
+	var known *errs.Error
+	return errors.As(err, &known)
+}
+
+// abort is the ABORT that tells a peer why it may not stay.
+func abort(err error) *message.Abort {
+	return &message.Abort{Reason: errs.URIOf(err), Details: message.Dict{"message": errs.UserText(err)}}
+}
+
+func (r *Router) leaveSafely(m *member) {
+	var err error
+	defer func() {
+		if err != nil { // the core could not even take it out: it gets nothing more
+			m.realm.mu.Lock()
+			m.realm.remove(m)
+			m.realm.mu.Unlock()
+		}
+	}()
+	defer r.rescue(m.session.ID(), &err)
+	m.realm.leave(m)
+}
+
+// rescue turns a panic into an error. It is to be deferred.
+func (r *Router) rescue(session message.ID, err *error) {
+	if p := recover(); p != nil {
+		r.stats.panics.Add(1)
+		r.log.Error("panic while handling a session's message", logkey.Session, session,
+			logkey.Error, fmt.Sprint(p), logkey.Stack, string(debug.Stack()))
+		*err = errPanic
+	}
+}
