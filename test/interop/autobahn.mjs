@@ -77,7 +77,7 @@ await check('an unknown procedure and another project are refused', async () => 
   const unknown = await two.session.call('com.example.none').then(() => null, (e) => e);
   equal(unknown.error, 'wamp.error.no_such_procedure');
   const reserved = await two.session.publish('wamp.session.on_join', [], {}, { acknowledge: true }).then(() => null, (e) => e);
-  equal(reserved.error, 'wamp.error.not_authorized');
+  equal(reserved.error, 'wamp.error.invalid_uri');
 });
 
 await check('a row is published', async () => {

@@ -112,7 +112,7 @@ async def error(one, two):
 async def refused(two):
     for attempt, want in (
         (lambda: two.call("com.example.none"), "wamp.error.no_such_procedure"),
-        (lambda: two.publish("wamp.session.on_join", options=PublishOptions(acknowledge=True)), "wamp.error.not_authorized"),
+        (lambda: two.publish("wamp.session.on_join", options=PublishOptions(acknowledge=True)), "wamp.error.invalid_uri"),
     ):
         try:
             await attempt()
