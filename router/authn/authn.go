@@ -117,7 +117,7 @@ func (a *Authenticator) Begin(q Request) (*Exchange, error) {
 		return nil, failed("authid is too long")
 	}
 	method := a.choose(q.Methods)
-	x := &Exchange{a: a, source: a.throttle.source(q.AuthID, q.Network), method: method}
+	x := &Exchange{a: a, source: a.throttle.source(q.Realm, q.AuthID, q.Network), method: method}
 	c := claim{directory: d, entry: entry, request: q}
 	var err error
 	switch method {

@@ -9,7 +9,8 @@ import (
 	"time"
 )
 
-// Delays of a source that fails. A source is an authid together with the network it is tried from.
+// Delays of a source that fails. A source is an authid in a realm together with the network it is tried from: names such as
+// service:sample occur in many realms, and what fails in one must not be felt in another.
 const (
 	firstDelay = 250 * time.Millisecond
 	maxDelay   = 10 * time.Second
@@ -41,15 +42,16 @@ func newThrottle() *throttle {
 }
 
 // source names a source by a hash with a random seed; two that collide share their delays.
-func (t *throttle) source(authid string, network netip.Prefix) uint64 {
+func (t *throttle) source(realm, authid string, network netip.Prefix) uint64 {
 	var h maphash.Hash
 	h.SetSeed(t.seed)
 	text, _ := network.MarshalText() // never fails: it has no error to give
-	var size [8]byte
-	binary.BigEndian.PutUint64(size[:], uint64(len(text)))
-	_, _ = h.Write(size[:])
-	_, _ = h.Write(text)
-	_, _ = h.WriteString(authid)
+	for _, part := range []string{string(text), realm, authid} {
+		var size [8]byte
+		binary.BigEndian.PutUint64(size[:], uint64(len(part)))
+		_, _ = h.Write(size[:])
+		_, _ = h.WriteString(part)
+	}
 	return h.Sum64()
 }
 

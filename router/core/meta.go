@@ -1,6 +1,7 @@
 package core
 
 import (
+	"math"
 	"time"
 
 	"bulkhead/internal/errs"
@@ -134,6 +135,10 @@ func toID(raw any) (message.ID, bool) {
 	n, ok := raw.(uint64)
 	if i, signed := raw.(int64); signed && i >= 0 {
 		n, ok = uint64(i), true
+	}
+	// JavaScript has one kind of number: its MessagePack and CBOR libraries write a large id as a float.
+	if f, float := raw.(float64); float && f >= 1 && f <= float64(message.MaxID) && f == math.Trunc(f) {
+		n, ok = uint64(f), true
 	}
 	return message.ID(n), ok && n >= 1 && n <= uint64(message.MaxID)
 }
