@@ -8,13 +8,17 @@ import (
 	"os"
 	"path/filepath"
 	"slices"
+	"strings"
 	"sync"
 	"time"
 
 	"bulkhead/internal/logkey"
 )
 
-const segmentSize = 8 << 20 // a segment is closed once it is as large as this
+const (
+	segmentSize = 8 << 20  // a segment is closed once it is as large as this
+	asideSuffix = ".aside" // of files that are kept for a person to look at
+)
 
 // errSpillFull says that nothing more can be kept: the project's quota or the disk is used up.
 var errSpillFull = errors.New("the spill is full")
@@ -97,6 +101,7 @@ type spill struct {
 	shapes    map[string]knownShape
 	lastShape uint64
 	lastID    uint64
+	aside     int64 // bytes of files that are kept for a person to look at
 
 	cursor cursor // used by the reader alone
 }
@@ -130,12 +135,14 @@ func (s *spill) load() error {
 		return err
 	}
 	for _, f := range files {
+		info, err := f.Info()
+		if err != nil {
+			return err
+		}
 		if id, ok := segmentID(f.Name()); ok {
-			info, err := f.Info()
-			if err != nil {
-				return err
-			}
 			s.segments = append(s.segments, segment{id, info.Size()})
+		} else if strings.HasSuffix(f.Name(), asideSuffix) {
+			s.setAsideBytes(info.Size())
 		}
 	}
 	slices.SortFunc(s.segments, func(a, b segment) int { return int(int64(a.id - b.id)) })
@@ -210,6 +217,12 @@ func (s *spill) sizeLocked() (n int64) {
 	return n
 }
 
+// setAsideBytes counts a file that nobody reads any more. The caller holds mu or is alone.
+func (s *spill) setAsideBytes(n int64) {
+	s.aside += n
+	s.quota.force(n)
+}
+
 func (s *spill) positionFile() string { return filepath.Join(s.dir, "offset") }
 
 // readPosition gives the zero position where none can be read: reading again what was stored does no harm.
@@ -270,7 +283,7 @@ func (s *spill) remove() error {
 	s.close()
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	s.quota.give(s.sizeLocked())
-	s.segments = nil
+	s.quota.give(s.sizeLocked() + s.aside)
+	s.segments, s.aside = nil, 0
 	return os.RemoveAll(s.dir)
 }

@@ -178,6 +178,10 @@ func (s *spill) hasAfter(id uint64) bool {
 func (s *spill) durable(id uint64) int64 {
 	s.mu.Lock()
 	defer s.mu.Unlock()
+	return s.sizeOf(id)
+}
+
+func (s *spill) sizeOf(id uint64) int64 {
 	for _, seg := range s.segments {
 		if seg.id == id {
 			return seg.size
@@ -186,26 +190,30 @@ func (s *spill) durable(id uint64) int64 {
 	return 0
 }
 
-// skipRest leaves a segment that the disk has damaged. The file is kept beside for whoever can read more of it.
+// skipRest leaves a segment that the disk has damaged. The file is kept aside for whoever can read more of it.
 func (s *spill) skipRest(cause error) {
 	s.mu.Lock()
+	defer s.mu.Unlock()
 	if n := len(s.segments); s.active != nil && s.segments[n-1].id == s.cursor.id {
 		s.closeActive() // what comes now must not stand behind the damage
 	}
-	s.mu.Unlock()
-	file, size := segmentFile(s.dir, s.cursor.id), s.durable(s.cursor.id)
-	s.log.Error("spill is damaged: rows that were answered for are lost", logkey.File, file+".damaged",
+	file, size := segmentFile(s.dir, s.cursor.id), s.sizeOf(s.cursor.id)
+	s.log.Error("spill is damaged: rows that were answered for are lost", logkey.File, file+asideSuffix,
 		logkey.Bytes, size-s.cursor.frames.offset, logkey.Error, cause)
-	if err := os.Link(file, file+".damaged"); err != nil && !errors.Is(err, fs.ErrExist) {
+	switch err := os.Link(file, file+asideSuffix); {
+	case err == nil:
+		s.setAsideBytes(size)
+	case !errors.Is(err, fs.ErrExist):
 		s.log.Error("keep damaged spill", logkey.File, file, logkey.Error, err)
 	}
 	s.cursor.close(position{s.cursor.id, size})
 }
 
-// commit says that the database has all before p; it is not read again after a restart.
-func (s *spill) commit(p position) error {
+// commit says that the database has all before p; it is not read again after a restart. Where that cannot be noted, it is
+// read again, which does no harm; the segments go all the same, since the disk may be full of them.
+func (s *spill) commit(p position) {
 	if err := replaceFile(s.positionFile(), fmt.Appendf(nil, "%d %d\n", p.segment, p.offset)); err != nil {
-		return err
+		s.log.Warn("note how far the spill is stored", logkey.Error, err)
 	}
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -213,7 +221,37 @@ func (s *spill) commit(p position) error {
 	if _, behind := s.after(p); !behind {
 		s.cursor.close(p) // its file may be about to go
 	}
-	return s.forget()
+	if err := s.forget(); err != nil {
+		s.log.Error("delete stored spill", logkey.Error, err)
+	}
+}
+
+// setAside keeps an entry that cannot be stored, out of the way of the others, within the quota.
+func (s *spill) setAside(e entry) error {
+	data, err := appendFrame([]byte(segmentMagic), func(b []byte) ([]byte, error) {
+		return appendShape(b, 1, shape{e.table, e.columns}), nil
+	})
+	if err == nil {
+		data, err = appendFrame(data, func(b []byte) ([]byte, error) { return appendEntry(b, 1, e) })
+	}
+	if err != nil {
+		return err
+	}
+	s.mu.Lock()
+	s.lastID++
+	file := segmentFile(s.dir, s.lastID) + asideSuffix
+	s.mu.Unlock()
+	if !s.quota.take(int64(len(data))) {
+		return errSpillFull
+	}
+	if err := writeDurably(file, data); err != nil {
+		s.quota.give(int64(len(data)))
+		return err
+	}
+	s.mu.Lock()
+	s.aside += int64(len(data))
+	s.mu.Unlock()
+	return nil
 }
 
 // replaceFile replaces a file whole, though not durably: after a loss of power the old one may stand.
