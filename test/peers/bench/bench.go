@@ -1,0 +1,185 @@
+package main
+
+import (
+	"context"
+	"crypto/tls"
+	"crypto/x509"
+	"errors"
+	"fmt"
+	"os"
+	"time"
+
+	"bulkhead/test/peers/internal/load"
+	"bulkhead/test/peers/internal/measure"
+	"bulkhead/test/peers/internal/report"
+	"bulkhead/test/peers/internal/subject"
+)
+
+// bench is one run.
+type bench struct {
+	options
+	size   size
+	dir    string
+	yard   *subject.Yard
+	tls    *tls.Config
+	report *report.Report
+}
+
+// size says how long and how many.
+type size struct {
+	rounds   int
+	round    time.Duration
+	joins    int // sessions of one round
+	idle     int
+	patterns int
+	settle   time.Duration // before memory is read
+}
+
+var (
+	fullSize  = size{rounds: 5, round: 1200 * time.Millisecond, joins: 1600, idle: 10_000, patterns: 10_000, settle: 4 * time.Second}
+	quickSize = size{rounds: 2, round: 400 * time.Millisecond, joins: 200, idle: 2_000, patterns: 10_000, settle: time.Second}
+)
+
+func newBench(ctx context.Context, o options) (*bench, error) {
+	dir, err := os.MkdirTemp("", "bulkhead-bench-")
+	if err != nil {
+		return nil, err
+	}
+	b := &bench{options: o, size: fullSize, dir: dir, report: &report.Report{Quick: o.quick, Machine: report.ThisMachine()}}
+	if o.quick {
+		b.size = quickSize
+	}
+	if err := b.prepare(ctx); err != nil {
+		b.close()
+		return nil, err
+	}
+	return b, nil
+}
+
+func (b *bench) prepare(ctx context.Context) (err error) {
+	fmt.Fprintln(os.Stderr, "building the servers")
+	if b.yard, err = subject.Build(ctx, b.dir, subject.Bulkhead, subject.Nexusd, subject.NexusCRA, subject.Floor); err != nil {
+		return err
+	}
+	pem, err := os.ReadFile(b.yard.CA())
+	if err != nil {
+		return err
+	}
+	roots := x509.NewCertPool()
+	roots.AppendCertsFromPEM(pem)
+	b.tls = &tls.Config{RootCAs: roots, ServerName: "127.0.0.1", MinVersion: tls.VersionTLS13}
+	return nil
+}
+
+func (b *bench) close() { _ = os.RemoveAll(b.dir) }
+
+// runAll runs the measures that were asked for and prints each when it is done.
+func (b *bench) runAll(ctx context.Context) error {
+	for _, m := range catalogue() {
+		if !b.options.run.MatchString(m.name) {
+			continue
+		}
+		fmt.Fprintln(os.Stderr, "measuring", m.name)
+		result, err := m.measure(ctx, b)
+		if err != nil {
+			return errors.Join(ctx.Err(), fmt.Errorf("%s: %w", m.name, err))
+		}
+		result.Name = m.name
+		b.report.Measures = append(b.report.Measures, result)
+		if err := result.Print(os.Stdout); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// start starts a server and says where to reach it.
+func (b *bench) start(ctx context.Context, k subject.Kind, withTLS bool) (*subject.Process, load.Target, error) {
+	p, err := b.yard.Start(ctx, k, withTLS, b.profile != "")
+	if err != nil {
+		return nil, load.Target{}, err
+	}
+	t := load.Target{Addr: p.Addr}
+	if withTLS {
+		t.TLS = b.tls
+	}
+	return p, t, nil
+}
+
+// runner is a load that can be applied for a time.
+type runner interface {
+	Run(ctx context.Context, d time.Duration) (measure.Round, error)
+	Close()
+}
+
+// rester is a runner that wants to tidy up after each round, outside of what is measured.
+type rester interface{ Rest() }
+
+// contestant is a server under a load.
+type contestant struct {
+	name   string
+	proc   *subject.Process
+	load   runner
+	series measure.Series
+}
+
+// contest lets the contestants take turns. The first round of each warms up and does not count.
+func (b *bench) contest(ctx context.Context, contestants ...*contestant) error {
+	for _, c := range contestants {
+		if _, err := c.round(ctx, b.size.round/3); err != nil {
+			return err
+		}
+	}
+	for range b.size.rounds {
+		for _, c := range contestants {
+			r, err := c.round(ctx, b.size.round)
+			if err != nil {
+				return err
+			}
+			c.series = append(c.series, r)
+		}
+	}
+	return nil
+}
+
+// round applies the load once and adds what the kernel says it cost.
+func (c *contestant) round(ctx context.Context, d time.Duration) (measure.Round, error) {
+	cpu, errCPU := c.proc.CPU()
+	own, errOwn := subject.OwnCPU()
+	r, err := c.load.Run(ctx, d)
+	cpuAfter, errAfter := c.proc.CPU()
+	ownAfter, _ := subject.OwnCPU()
+	r.CPU, r.Generator = cpuAfter-cpu, ownAfter-own
+	if rests, ok := c.load.(rester); ok {
+		rests.Rest()
+	}
+	if err := errors.Join(err, errCPU, errOwn, errAfter, c.proc.Alive()); err != nil {
+		return r, fmt.Errorf("%s: %w", c.name, err)
+	}
+	return r, nil
+}
+
+func (c *contestant) close() {
+	if c.load != nil {
+		c.load.Close()
+	}
+	c.proc.Stop()
+}
+
+func closeAll(contestants []*contestant) {
+	for _, c := range contestants {
+		c.close()
+	}
+}
+
+// rows are the contestants' results.
+func rows(contestants []*contestant) (out []report.Row) {
+	for _, c := range contestants {
+		out = append(out, report.Row{Subject: c.name, Summary: c.series.Summarize()})
+	}
+	return out
+}
+
+func cpuRatio(a, b *contestant) (float64, bool) {
+	return measure.Ratio(a.series, b.series, measure.Round.CPUPerOp)
+}

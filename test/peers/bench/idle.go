@@ -1,0 +1,94 @@
+package main
+
+import (
+	"context"
+	"fmt"
+	"syscall"
+	"time"
+
+	"bulkhead/test/peers/internal/load"
+	"bulkhead/test/peers/internal/measure"
+	"bulkhead/test/peers/internal/report"
+	"bulkhead/test/peers/internal/scene"
+	"bulkhead/test/peers/internal/subject"
+)
+
+// idleGoal is the resident memory that an idle session may take.
+const idleGoal = 14 // KiB
+
+// idle measures the memory of sessions that do nothing.
+type idle struct{}
+
+func (idle) measure(ctx context.Context, b *bench) (report.Measure, error) {
+	n, err := affordable(b.size.idle)
+	if err != nil {
+		return report.Measure{}, err
+	}
+	out := report.Measure{Title: fmt.Sprintf("resident memory per idle session, %d of them, no TLS", n), Per: "session"}
+	for _, k := range []subject.Kind{subject.Bulkhead, subject.Nexusd, subject.Floor} {
+		row, err := b.holdIdle(ctx, k, n)
+		if err != nil {
+			return out, fmt.Errorf("%s: %w", k, err)
+		}
+		out.Rows = append(out.Rows, row)
+	}
+	own := out.Rows[0]
+	out.Checks = []report.Check{
+		{What: "memory per session", Value: own.Bytes / 1024, Limit: idleGoal, Unit: "KiB", Goal: true, Measured: own.Bytes > 0},
+		report.RatioNote("memory against nexusd", own.Bytes/out.Rows[1].Bytes, out.Rows[1].Bytes > 0),
+		report.None("sessions that did not last", own.Lost),
+	}
+	return out, nil
+}
+
+// holdIdle measures one server, and what the joins cost while it is at it.
+func (b *bench) holdIdle(ctx context.Context, k subject.Kind, n int) (report.Row, error) {
+	proc, target, err := b.start(ctx, k, false)
+	if err != nil {
+		return report.Row{}, err
+	}
+	defer proc.Stop()
+	before, err := proc.Memory()
+	if err != nil {
+		return report.Row{}, err
+	}
+	start := time.Now()
+	sessions, err := load.NewIdle(ctx, target, scene.Main, n, joinWorkers)
+	if err != nil {
+		return report.Row{}, err
+	}
+	defer sessions.Close()
+	joined := measure.Series{{Ops: int64(n), Elapsed: time.Since(start)}}
+	if err := pause(ctx, b.size.settle); err != nil {
+		return report.Row{}, err
+	}
+	after, err := proc.Memory()
+	if err != nil {
+		return report.Row{}, err
+	}
+	row := report.Row{Subject: string(k), Bytes: float64(after-before) / float64(n), Summary: joined.Summarize()}
+	row.Lost = sessions.Ended()
+	return row, b.profileHeap(ctx, "idle", k, proc)
+}
+
+func pause(ctx context.Context, d time.Duration) error {
+	select {
+	case <-ctx.Done():
+		return context.Cause(ctx)
+	case <-time.After(d):
+		return nil
+	}
+}
+
+// affordable is n, or as many sessions as this process and its children have descriptors for.
+func affordable(n int) (int, error) {
+	var limit syscall.Rlimit
+	if err := syscall.Getrlimit(syscall.RLIMIT_NOFILE, &limit); err != nil {
+		return 0, err
+	}
+	const others = 200
+	if limit.Max > others && uint64(n) > limit.Max-others {
+		n = int(limit.Max) - others
+	}
+	return n, nil
+}

@@ -1,0 +1,118 @@
+// Command benchserver runs our router for the benchmark, as the server runs it: behind its guard, with its limits and its
+// log, and with metrics.
+//
+// It promises to add only what the benchmark needs: open realms for anonymous sessions, devices with known secrets, and a
+// profiler where one is asked for.
+package main
+
+import (
+	"crypto/tls"
+	"errors"
+	"fmt"
+	"log/slog"
+	"net"
+	"net/http"
+	_ "net/http/pprof" // served on the profiler's own address only
+	"os"
+	"os/signal"
+	"time"
+
+	nexus "github.com/gammazero/nexus/v3/router"
+	"github.com/gammazero/nexus/v3/wamp"
+	"github.com/prometheus/client_golang/prometheus"
+
+	"bulkhead/internal/secret"
+	"bulkhead/realms"
+	"bulkhead/router"
+	"bulkhead/router/transport"
+	"bulkhead/test/peers/internal/scene"
+	"bulkhead/wire"
+)
+
+func main() {
+	if err := run(scene.ReadFlags()); err != nil {
+		fmt.Fprintln(os.Stderr, err)
+		os.Exit(1)
+	}
+}
+
+func run(flags scene.Flags) error {
+	if flags.Profile != "" {
+		go serveProfiler(flags.Profile)
+	}
+	log := slog.New(slog.NewJSONHandler(os.Stderr, nil))
+	r, err := router.New(router.Config{Logger: log, Metrics: prometheus.NewRegistry()})
+	if err != nil {
+		return err
+	}
+	if err := populate(r); err != nil {
+		return err
+	}
+	listener, err := listen(flags, r)
+	if err != nil {
+		return err
+	}
+	server := transport.HTTPServer(r.Handler(), transport.Limits{}, log)
+	go closeOnInterrupt(server)
+	if err := server.Serve(listener); !errors.Is(err, http.ErrServerClosed) {
+		return err
+	}
+	return nil
+}
+
+func listen(flags scene.Flags, r *router.Router) (net.Listener, error) {
+	plain, err := net.Listen("tcp", flags.Listen)
+	if err != nil {
+		return nil, err
+	}
+	guard := transport.NewGuard(plain, transport.GuardLimits{}, r.Refused)
+	if flags.Cert == "" {
+		return guard, nil
+	}
+	pair, err := tls.LoadX509KeyPair(flags.Cert, flags.Key)
+	if err != nil {
+		return nil, err
+	}
+	return tls.NewListener(guard, &tls.Config{Certificates: []tls.Certificate{pair}, MinVersion: tls.VersionTLS12, NextProtos: []string{"http/1.1"}}), nil
+}
+
+// populate makes the realms and the devices.
+func populate(r *router.Router) error {
+	r.Apply((&realms.Directory{}).Edit(func(e *realms.Editor) {
+		e.PutRealm(realms.Entry{Realm: realms.OfProject(scene.Project)})
+		e.PutRealm(realms.Entry{Realm: realms.OfInstallation(scene.Project, scene.App, wire.Prod)})
+		for i := range scene.Devices {
+			e.PutDevice(realms.Device{
+				Serial: wire.Serial(scene.Serial(i)), Key: wire.Key(i + 1), Project: scene.Project,
+				Name: fmt.Sprintf("device %d", i), Secrets: []secret.Value{secret.FromString(scene.Secret(i))},
+			})
+		}
+	}))
+	for _, name := range scene.OpenRealms() {
+		adder, ok := any(r).(interface {
+			AddRealm(*nexus.RealmConfig) error
+		})
+		if !ok {
+			continue
+		}
+		if err := adder.AddRealm(&nexus.RealmConfig{URI: wamp.URI(name), AnonymousAuth: true}); err != nil {
+			return fmt.Errorf("realm %s: %w", name, err)
+		}
+	}
+	return nil
+}
+
+func closeOnInterrupt(server *http.Server) {
+	interrupted := make(chan os.Signal, 1)
+	signal.Notify(interrupted, os.Interrupt)
+	<-interrupted
+	_ = server.Close() // it is over; nobody waits for a farewell
+}
+
+// serveProfiler serves the profiler until the process ends.
+func serveProfiler(addr string) {
+	server := &http.Server{Addr: addr, Handler: http.DefaultServeMux, ReadHeaderTimeout: 5 * time.Second}
+	if err := server.ListenAndServe(); err != nil {
+		slog.Error("profiler", "error", err)
+	}
+}

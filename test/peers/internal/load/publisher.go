@@ -1,0 +1,95 @@
+package load
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"os"
+	"time"
+
+	"bulkhead/test/peers/internal/frame"
+)
+
+// answerTimeout is how long a request's answer may be overdue before it counts as lost.
+const answerTimeout = time.Second
+
+// publisher keeps a window of publications that are not acknowledged yet.
+type publisher struct {
+	session  *Session
+	number   uint8
+	window   int
+	template *frame.Template
+	out      []byte
+
+	seq     uint32
+	settled uint64 // the highest request id that was answered or given up
+
+	sent, acknowledged, refused int64 // of this round
+}
+
+// run publishes until the time is up and all is answered.
+func (p *publisher) run(ctx context.Context, until time.Time) error {
+	p.sent, p.acknowledged, p.refused = 0, 0, 0
+	for time.Now().Before(until) && ctx.Err() == nil {
+		if err := p.fill(); err != nil {
+			return fmt.Errorf("publisher: %w", err)
+		}
+		if err := p.await(); err != nil {
+			return fmt.Errorf("publisher: %w", err)
+		}
+	}
+	for p.outstanding() > 0 {
+		if err := p.await(); err != nil {
+			return fmt.Errorf("publisher: %w", err)
+		}
+	}
+	return ctx.Err()
+}
+
+func (p *publisher) outstanding() int { return int(p.session.request - p.settled) }
+
+// fill sends as many publications as the window has room for, each in a write of its own, as client libraries do: a router
+// that gathers shall not profit from a generator that does.
+func (p *publisher) fill() error {
+	for p.outstanding() < p.window {
+		p.session.request++
+		p.seq++
+		p.sent++
+		p.out = p.template.Append(p.out[:0], p.session.request, frame.Stamp{Sender: p.number, Seq: p.seq, Nanos: sinceEpoch()})
+		if _, err := p.session.conn.Write(p.out); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// await takes the acknowledgements that one read brings. If none comes in time, those outstanding are given up.
+func (p *publisher) await() error {
+	if err := p.session.conn.SetReadDeadline(time.Now().Add(answerTimeout)); err != nil {
+		return err
+	}
+	err := p.session.scan.Fill()
+	if errors.Is(err, os.ErrDeadlineExceeded) {
+		p.settled = p.session.request
+		return nil
+	}
+	if err != nil {
+		return err
+	}
+	return p.session.each(p.answer)
+}
+
+func (p *publisher) answer(h frame.Head, message []byte) error {
+	id := h.IDs[0]
+	switch h.Code {
+	case codePublished:
+		p.acknowledged++
+	case codeError:
+		p.refused++
+		id = h.IDs[1]
+	default:
+		return fmt.Errorf("not an answer: %.200q", message)
+	}
+	p.settled = max(p.settled, id)
+	return nil
+}
