@@ -200,7 +200,7 @@ func (r *reader) end() {
 		r.space()
 	}
 	if r.err == nil && r.i != len(r.s) {
-		r.fail("bytes follow the message")
+		r.fail(reasonTrailing)
 	}
 }
 
@@ -245,4 +245,6 @@ const (
 	reasonShort = "the message ends too early"
 	reasonUTF8  = "a text is not UTF-8"
 	reasonJSON  = "not JSON"
+
+	reasonTrailing = "bytes follow the message"
 )
