@@ -253,11 +253,16 @@ func (l *Link) end() {
 	close(l.done)
 }
 
+// maxDrain is how many bytes of a peer that goes on sending are read after the last message was written to it.
+const maxDrain = 1 << 20
+
 func drain(c net.Conn) {
-	scratch := make([]byte, 512)
-	for {
-		if _, err := c.Read(scratch); err != nil {
+	scratch := make([]byte, 4<<10)
+	for left := maxDrain; left > 0; {
+		n, err := c.Read(scratch)
+		if err != nil {
 			return
 		}
+		left -= n
 	}
 }
