@@ -129,7 +129,7 @@ func (r *Router) Close(ctx context.Context) error {
 	for _, realm := range all {
 		realm.end(closeShutdown, "the server is shutting down")
 	}
-	r.server.Close(ctx)
+	r.server.Close(ctx, abort(errShutdown)) // for those that have not joined
 	done := make(chan struct{})
 	go func() { // ends when the group has; ctx only bounds how long it is waited for
 		defer close(done)

@@ -13,6 +13,7 @@ import (
 	"time"
 
 	"bulkhead/internal/lifecycle"
+	"bulkhead/router/message"
 )
 
 // Config is what a Server needs.
@@ -104,13 +105,17 @@ func (s *Server) Links() int {
 	return len(s.links)
 }
 
-// Close refuses new links, waits until those that there are have ended, and closes those that remain when ctx ends. Who
-// calls it has told the sessions to finish.
-func (s *Server) Close(ctx context.Context) {
+// Close refuses new links, finishes those that are not finishing yet with the last message, and waits until all have ended; it
+// closes at once those that remain when ctx ends.
+func (s *Server) Close(ctx context.Context, last message.Message) {
 	s.mu.Lock()
 	s.closed = true
 	s.mu.Unlock()
-	for _, l := range s.snapshot() {
+	all := s.snapshot()
+	for _, l := range all {
+		l.Finish(last, s.limits.Linger)
+	}
+	for _, l := range all {
 		select {
 		case <-l.Done():
 		case <-ctx.Done():
