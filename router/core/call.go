@@ -2,6 +2,7 @@ package core
 
 import (
 	"slices"
+	"strings"
 	"time"
 
 	"bulkhead/internal/errs"
@@ -95,12 +96,13 @@ func (c *callee) supports(m *message.Call) error {
 func (r *Realm) newCall(s *Session, m *message.Call, to *callee, now time.Time) *call {
 	to.session.invoked++
 	c := &call{
-		caller: s, request: m.Request, procedure: m.Procedure, callee: to, invocation: to.session.invoked,
+		caller: s, request: m.Request, procedure: to.registration.pattern.uri, callee: to, invocation: to.session.invoked,
 		timeout: clampTimeout(m.Options.TimeoutMs),
-		details: message.InvocationDetails{ReceiveProgress: m.Options.ReceiveProgress, Passthru: m.Options.Passthru},
+		details: message.InvocationDetails{ReceiveProgress: m.Options.ReceiveProgress, Passthru: kept(m.Options.Passthru)},
 	}
 	if to.registration.pattern.match != realms.Exact {
-		c.details.Procedure = m.Procedure
+		c.procedure = strings.Clone(m.Procedure) // a call does not keep its frame
+		c.details.Procedure = c.procedure
 	}
 	if r.config.Disclose || m.Options.DiscloseMe || to.disclose {
 		c.details.Caller = s.identity

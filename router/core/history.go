@@ -60,7 +60,7 @@ func (h *history) keep(e *message.Event, p *publication) {
 		return
 	}
 	own := *e
-	own.Payload = e.Payload.Clone()
+	own.Payload, own.Details.Passthru = e.Payload.Clone(), kept(e.Details.Passthru)
 	if own.Details.Topic != "" {
 		own.Details.Topic = past.topic
 	}

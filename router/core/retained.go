@@ -45,7 +45,7 @@ func (r *Realm) retain(s *Session, p *publication) error {
 	r.retentions++
 	next.order, next.topic, next.lists = r.retentions, strings.Clone(p.topic), p.audience.lists.kept()
 	next.event = message.Event{Publication: p.id, Details: p.details, Payload: p.payload.Clone()}
-	next.event.Details.Retained = true
+	next.event.Details.Retained, next.event.Details.Passthru = true, kept(p.details.Passthru)
 	if p.audience.except != nil {
 		next.except = s.id
 	}

@@ -1,6 +1,8 @@
 package core
 
 import (
+	"strings"
+
 	"bulkhead/internal/errs"
 	"bulkhead/router/message"
 )
@@ -31,4 +33,12 @@ func payloadOf(args []any, kwargs message.Dict) message.Payload {
 		return message.Payload{}
 	}
 	return p
+}
+
+// kept gives options that may be kept: what a decoded message has of texts are parts of its frame.
+func kept(p message.Passthru) message.Passthru {
+	return message.Passthru{
+		Scheme: strings.Clone(p.Scheme), Serializer: strings.Clone(p.Serializer),
+		Cipher: strings.Clone(p.Cipher), KeyID: strings.Clone(p.KeyID),
+	}
 }

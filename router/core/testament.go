@@ -131,6 +131,7 @@ func publishOptions(raw message.Dict) (o message.PublishOptions, err error) {
 	read("ppt_serializer", &o.Passthru.Serializer)
 	read("ppt_cipher", &o.Passthru.Cipher)
 	read("ppt_keyid", &o.Passthru.KeyID)
+	o.Passthru = kept(o.Passthru)
 	return o, err
 }
 
@@ -140,6 +141,7 @@ func readPublishOption(raw message.Dict, name string, into any) (err error) {
 		*into, _, err = kwarg[[]message.ID](raw, name)
 	case *[]string:
 		*into, _, err = kwarg[[]string](raw, name)
+		*into = cloned(newList(*into)).items
 	default:
 		err = readOption(raw, name, into)
 	}
