@@ -109,7 +109,8 @@ func (cborSerializer) decode(data []byte) ([]any, error) {
 		return nil, err
 	}
 	var list []any
-	return list, mode.Unmarshal(data, &list)
+	err = mode.Unmarshal(data, &list)
+	return list, err
 }
 
 type msgpackSerializer struct{}
@@ -121,13 +122,12 @@ func (msgpackSerializer) encode(list []any) ([]byte, error) {
 	var b bytes.Buffer
 	enc := msgpack.NewEncoder(&b)
 	enc.UseCompactInts(true)
-	return b.Bytes(), enc.Encode(list)
+	err := enc.Encode(list)
+	return b.Bytes(), err
 }
 
 func (msgpackSerializer) decode(data []byte) ([]any, error) {
-	dec := msgpack.NewDecoder(bytes.NewReader(data))
-	dec.UseLooseInterfaceDecoding(true)
-	v, err := dec.DecodeInterfaceLoose()
+	v, err := msgpack.NewDecoder(bytes.NewReader(data)).DecodeInterface()
 	if err != nil {
 		return nil, err
 	}

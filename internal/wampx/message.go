@@ -79,15 +79,9 @@ func (f *fields) fail(problem string) {
 }
 
 func (f *fields) id(what string) wamp.ID {
-	switch n := f.take(what).(type) {
-	case uint64:
-		if n <= 1<<53 {
-			return wamp.ID(n)
-		}
-	case int64:
-		if n >= 0 && n <= 1<<53 {
-			return wamp.ID(n)
-		}
+	n, _ := plainNumber(f.take(what)) // each serializer has its own integer types
+	if n, ok := n.(uint64); ok && n <= 1<<53 {
+		return wamp.ID(n)
 	}
 	f.fail(what + " is not an id")
 	return 0

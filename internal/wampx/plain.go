@@ -5,6 +5,7 @@ import (
 	"encoding/json"
 	"errors"
 	"math"
+	"strconv"
 	"unicode/utf8"
 
 	"github.com/gammazero/nexus/v3/wamp"
@@ -129,6 +130,8 @@ func plainNumber(v any) (any, bool) {
 		return integer(int64(v)), true
 	case int8:
 		return integer(int64(v)), true
+	case uint64:
+		return v, true
 	case uint:
 		return uint64(v), true
 	case uint32:
@@ -199,14 +202,10 @@ func exactNumber(n json.Number) (any, error) {
 	if i, err := n.Int64(); err == nil {
 		return integer(i), nil
 	}
-	f, err := n.Float64()
-	if err == nil && f == math.Trunc(f) && f >= 0 && f < 1<<64 {
-		var u uint64
-		if json.Unmarshal([]byte(n), &u) == nil {
-			return u, nil
-		}
+	if u, err := strconv.ParseUint(n.String(), 10, 64); err == nil {
+		return u, nil
 	}
-	return f, err
+	return n.Float64()
 }
 
 // into gives a plain value the type that the contract says.
@@ -231,7 +230,8 @@ func into[T any](v any) (T, error) {
 	if err != nil {
 		return out, err
 	}
-	return out, json.Unmarshal(data, &out)
+	err = json.Unmarshal(data, &out)
+	return out, err
 }
 
 func asRows(v any) ([]wire.Row, bool) {

@@ -4,7 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"os"
+	"net"
 	"sync"
 	"time"
 
@@ -100,9 +100,10 @@ func (p *socket) read() {
 }
 
 func (p *socket) readMessage() (wamp.Message, error) {
+	var timeout net.Error // gorilla hides os.ErrDeadlineExceeded
 	kind, data, err := p.conn.ReadMessage()
 	switch {
-	case errors.Is(err, os.ErrDeadlineExceeded):
+	case errors.As(err, &timeout) && timeout.Timeout():
 		return nil, fmt.Errorf("the router is silent: %w", err)
 	case err != nil:
 		return nil, fmt.Errorf("read: %w", err)

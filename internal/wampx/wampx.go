@@ -158,7 +158,7 @@ func (s *Session) end(reason error) {
 
 // over is the error of what a session that is over cannot do any more.
 func (s *Session) over() error {
-	return &errs.Error{Kind: wire.Unavailable, User: "the connection to the router is lost", Err: s.Err()}
+	return errs.As(wire.Unavailable, s.Err(), "the session is over")
 }
 
 // send hands m to the peer. A message that cannot be written is its sender's error and harms nobody else.
