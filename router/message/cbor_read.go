@@ -86,15 +86,17 @@ func (r *reader) cborContent(major, info byte) token {
 		return token{kind: kindUint, num: n}
 	case cborNegative:
 		if n > math.MaxInt64 {
-			return token{kind: kindFloat, real: -1 - float64(n)}
+			return floatToken(-1 - float64(n))
 		}
 		return token{kind: kindInt, num: ^n}
 	case cborBinary:
 		return token{kind: kindBinary, text: r.take(n)}
 	case cborText:
 		return r.textToken(n)
+	case cborList:
+		return r.openCounted(kindList, n)
 	default:
-		return r.openCounted(major == cborDict, n)
+		return r.openCounted(kindDict, n)
 	}
 }
 
@@ -105,8 +107,10 @@ func (r *reader) cborUntold(major byte) token {
 		return token{kind: kindBinary, text: r.cborChunks(major)}
 	case cborText:
 		return token{kind: kindText, text: r.cborChunks(major)}
-	case cborList, cborDict:
-		return r.open(major == cborDict, untold)
+	case cborList:
+		return r.open(kindList, untold)
+	case cborDict:
+		return r.open(kindDict, untold)
 	}
 	r.fail(reasonCBOR)
 	return token{}
@@ -151,11 +155,11 @@ func (r *reader) cborSimple(info byte) token {
 	case 22, 23: // null, undefined
 		return token{kind: kindNull}
 	case 25:
-		return token{kind: kindFloat, real: halfFloat(uint16(r.bigEndian(2)))}
+		return floatToken(halfFloat(uint16(r.bigEndian(2))))
 	case 26:
-		return token{kind: kindFloat, real: float64(math.Float32frombits(uint32(r.bigEndian(4))))}
+		return floatToken(float64(math.Float32frombits(uint32(r.bigEndian(4)))))
 	case 27:
-		return token{kind: kindFloat, real: math.Float64frombits(r.bigEndian(8))}
+		return token{kind: kindFloat, num: r.bigEndian(8)}
 	}
 	r.fail(reasonCBOR) // breaks in the wrong place, and simple values that nobody has assigned
 	return token{}
@@ -191,7 +195,7 @@ func (t token) bignum() token {
 		if t.tag == tagNegativeBignum {
 			f = -f
 		}
-		return token{kind: kindFloat, real: f}
+		return floatToken(f)
 	}
 	var n uint64
 	for i := range len(digits) {
@@ -201,7 +205,7 @@ func (t token) bignum() token {
 	case t.tag == tagBignum:
 		return token{kind: kindUint, num: n}
 	case n > math.MaxInt64:
-		return token{kind: kindFloat, real: -1 - float64(n)}
+		return floatToken(-1 - float64(n))
 	}
 	return token{kind: kindInt, num: ^n}
 }

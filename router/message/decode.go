@@ -1,5 +1,7 @@
 package message
 
+import "math"
+
 // Decode decodes one message. It copies what it keeps, so frame may be used again. Whatever is not a message as the
 // specification has it is a *ProtocolError; options that the specification does not have are ignored.
 //
@@ -16,7 +18,7 @@ func Decode(f Format, frame []byte) (Message, error) {
 		h.fail("a message is a list")
 		return nil, h.err
 	}
-	h.seq = t.seq
+	h.seq = h.in(t)
 	h.code = h.readCode()
 	m := h.message()
 	h.close()
@@ -86,11 +88,17 @@ func (r *reader) integer() (n uint64, ok bool) {
 	switch {
 	case t.kind == kindUint:
 		return t.num, true
-	case t.kind == kindFloat && r.f != JSON && t.real >= 0 && t.real <= float64(MaxID):
-		n = uint64(t.real)
-		return n, float64(n) == t.real
+	case t.kind == kindFloat && r.f != JSON:
+		return wholeFloat(t.float())
 	}
 	return 0, false
+}
+
+func wholeFloat(v float64) (n uint64, ok bool) {
+	if v < 0 || v > float64(MaxID) || v != math.Trunc(v) {
+		return 0, false
+	}
+	return uint64(v), true
 }
 
 const ruleID = "is not an integer from 1 to 9007199254740992"
@@ -111,7 +119,7 @@ func (h *head) id(what string) ID {
 
 func (h *head) textValue(what string) string {
 	t := h.value()
-	if t.kind != kindText || t.dent {
+	if t.kind != kindText || t.tag == dented {
 		h.reject(what, "is not a text")
 		return ""
 	}
@@ -129,7 +137,7 @@ func (h *head) openDict(what string) (q seq, ok bool) {
 	t := h.value()
 	switch t.kind {
 	case kindDict:
-		return t.seq, true
+		return h.in(t), true
 	case kindNull:
 		return seq{}, false
 	}
@@ -143,7 +151,7 @@ func (h *head) dict(what string) Dict {
 	if !ok {
 		return Dict{}
 	}
-	return h.anyDict(&q)
+	return h.anyDict(q)
 }
 
 // payload reads args and kwargs, if there are any. A transparent payload may be a binary in the place of args.

@@ -1,5 +1,7 @@
 package message
 
+import "strings"
+
 // isNull passes over a null.
 func (h *head) isNull() bool {
 	if h.err != nil {
@@ -14,13 +16,23 @@ func (h *head) isNull() bool {
 	case h.f == MsgPack && h.s[h.i] == 0xc0, h.f == CBOR && (h.s[h.i] == 0xf6 || h.s[h.i] == 0xf7):
 		h.i++
 		return true
+	case h.f == MsgPack && strings.HasPrefix(h.s[h.i:], msgpackUndefined):
+		h.i += len(msgpackUndefined)
+		return true
 	}
 	return false
 }
 
+// msgpackUndefined is how msgpackr, a library of JavaScript clients, writes an option that is undefined: an extension of
+// type 0 with one byte 0.
+const msgpackUndefined = "\xd4\x00\x00"
+
 func (h *head) flag(name string) bool {
+	if h.isNull() {
+		return false
+	}
 	t := h.value()
-	if t.kind != kindBool && t.kind != kindNull {
+	if t.kind != kindBool {
 		h.reject(name, "is not a boolean")
 	}
 	return t.num != 0
@@ -90,7 +102,7 @@ func (h *head) openList(name string) seq {
 	if t.kind != kindList {
 		h.reject(name, "is not a list")
 	}
-	return t.seq
+	return h.in(t)
 }
 
 var passthruNames = [...]string{

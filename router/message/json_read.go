@@ -73,12 +73,15 @@ func (r *reader) jsonKey() string {
 }
 
 func (r *reader) jsonValue() token {
-	switch c := r.jsonPeek(); c {
+	switch r.jsonPeek() {
 	case '"':
 		return r.jsonText()
-	case '[', '{':
+	case '[':
 		r.i++
-		return r.open(c == '{', untold)
+		return r.open(kindList, untold)
+	case '{':
+		r.i++
+		return r.open(kindDict, untold)
 	case 'n':
 		r.literal("null")
 		return token{kind: kindNull}
@@ -111,7 +114,10 @@ func (r *reader) jsonText() token {
 	if bin, ok := binaryOf(text); ok {
 		return token{kind: kindBinary, text: bin}
 	}
-	return token{kind: kindText, text: text, dent: !whole}
+	if !whole {
+		return token{kind: kindText, tag: dented, text: text}
+	}
+	return token{kind: kindText, text: text}
 }
 
 // jsonString passes over a string and gives what is between the quotes.
@@ -162,18 +168,18 @@ func (r *reader) jsonNumber() token {
 	}
 	text := r.s[start:r.i]
 	if !integral {
-		return token{kind: kindFloat, real: floatOf(text)}
+		return floatToken(floatOf(text))
 	}
 	if text[0] != '-' {
 		if n, err := strconv.ParseUint(text, 10, 64); err == nil {
 			return token{kind: kindUint, num: n}
 		}
-		return token{kind: kindFloat, real: floatOf(text)}
+		return floatToken(floatOf(text))
 	}
 	n, err := strconv.ParseInt(text, 10, 64)
 	switch {
 	case err != nil:
-		return token{kind: kindFloat, real: floatOf(text)}
+		return floatToken(floatOf(text))
 	case n == 0:
 		return token{kind: kindUint}
 	}

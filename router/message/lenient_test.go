@@ -39,6 +39,7 @@ func TestWhatClientsSendAndTheSpecificationDoesNotForbidIsAccepted(t *testing.T)
 		{"an id as a float of 32 bits", CBOR, "\x84\x10\xfa\x3f\x80\x00\x00\xa0\x61t", publish},
 		{"an id as a float of 16 bits", CBOR, "\x84\x10\xf9\x3c\x00\xa0\x61t", publish},
 		{"indefinite lengths", CBOR, "\x9f\x10\x01\xbf\xff\x7f\x61t\xff\xff", publish},
+		{"an undefined option of msgpackr", MsgPack, "\x94\x10\x01\x81\xa7exclude\xd4\x00\x00\xa1t", publish},
 		{"a tagged message", CBOR, "\xd9\xd9\xf7\x84\x10\x01\xa0\x61t", publish},
 		{"a timeout as a float", MsgPack, "\x94\x30\x01\x81\xa7timeout\xcb\x40\x8f\x40\x00\x00\x00\x00\x00\xa1p", &Call{Request: 1, Options: CallOptions{TimeoutMs: 1000}, Procedure: "p"}},
 	} {

@@ -20,9 +20,9 @@ func (r *reader) msgpackValue() token {
 	case c <= 0x7f:
 		return token{kind: kindUint, num: uint64(c)}
 	case c <= 0x8f:
-		return r.openCounted(true, uint64(c&0x0f))
+		return r.openCounted(kindDict, uint64(c&0x0f))
 	case c <= 0x9f:
-		return r.openCounted(false, uint64(c&0x0f))
+		return r.openCounted(kindList, uint64(c&0x0f))
 	case c <= 0xbf:
 		return r.textToken(uint64(c & 0x1f))
 	case c >= 0xe0:
@@ -43,9 +43,9 @@ func (r *reader) msgpackWide(c byte) token {
 	case c >= 0xc7 && c <= 0xc9:
 		return r.msgpackExt(r.bigEndian(1 << (c - 0xc7)))
 	case c == 0xca:
-		return token{kind: kindFloat, real: float64(math.Float32frombits(uint32(r.bigEndian(4))))}
+		return floatToken(float64(math.Float32frombits(uint32(r.bigEndian(4)))))
 	case c == 0xcb:
-		return token{kind: kindFloat, real: math.Float64frombits(r.bigEndian(8))}
+		return token{kind: kindFloat, num: r.bigEndian(8)}
 	case c >= 0xcc && c <= 0xcf:
 		return token{kind: kindUint, num: r.bigEndian(1 << (c - 0xcc))}
 	case c >= 0xd0 && c <= 0xd3:
@@ -55,9 +55,9 @@ func (r *reader) msgpackWide(c byte) token {
 	case c >= 0xd9 && c <= 0xdb:
 		return r.textToken(r.bigEndian(1 << (c - 0xd9)))
 	case c == 0xdc || c == 0xdd:
-		return r.openCounted(false, r.bigEndian(2<<(c-0xdc)))
+		return r.openCounted(kindList, r.bigEndian(2<<(c-0xdc)))
 	case c == 0xde || c == 0xdf:
-		return r.openCounted(true, r.bigEndian(2<<(c-0xde)))
+		return r.openCounted(kindDict, r.bigEndian(2<<(c-0xde)))
 	}
 	r.fail("not MessagePack") // 0xc1
 	return token{}

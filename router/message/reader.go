@@ -1,5 +1,7 @@
 package message
 
+import "math"
+
 // MaxDepth is how deep lists and dictionaries may be nested, the message itself being the first list.
 const MaxDepth = 64
 
@@ -23,24 +25,28 @@ const (
 // token is a scalar, or the opening of a list or dictionary.
 type token struct {
 	kind kind
-	tag  uint8  // kindExt: its type. kindBinary: tagged as a CBOR bignum
-	dent bool   // kindText: had a lone surrogate, which is now U+FFFD
-	num  uint64 // kindUint; kindInt as two's complement; kindBool: 1 is true
-	real float64
+	tag  uint8  // kindExt: its type; kindBinary: tagged as a CBOR bignum; kindText: see dented
+	num  uint64 // kindUint; kindInt as two's complement; kindFloat as its bits; kindBool: 1 is true; kindList, kindDict: their length
 	text string // kindText, kindBinary, kindExt
-	seq  seq
 }
+
+// dented marks a text that had a lone surrogate, which is now U+FFFD.
+const dented = 1
+
+func floatToken(v float64) token { return token{kind: kindFloat, num: math.Float64bits(v)} }
+
+func (t token) float() float64 { return math.Float64frombits(t.num) }
 
 // seq is where a reader is in an open list or dictionary.
 type seq struct {
-	left  int // elements or entries to come; untold where the serializer does not say
+	left  uint64 // elements or entries to come; untold where the serializer does not say
 	dict  bool
 	begun bool
 	base  int                 // the first of its keys in reader.keys
 	seen  map[string]struct{} // its keys, where they are too many for reader.keys
 }
 
-const untold = -1
+const untold = 1<<64 - 1
 
 // reader walks one encoded value. Its first error sticks: from then on every method gives nothing, and more gives false.
 // Who lies here is any client, so lengths are compared with what is left before they are believed.
@@ -84,41 +90,44 @@ func (r *reader) more(q *seq) bool {
 		if r.jsonMore(q) {
 			return r.err == nil
 		}
+	case q.left == untold:
+		if !r.cborBreak() {
+			return r.err == nil
+		}
 	case q.left > 0:
 		q.left--
 		return true
-	case q.left == untold && !r.cborBreak():
-		return r.err == nil
 	}
 	r.close(q)
 	return false
 }
 
 // open enters a list or dictionary of n elements or entries.
-func (r *reader) open(dict bool, n int) token {
+func (r *reader) open(k kind, n uint64) token {
 	r.depth++
 	if r.depth > MaxDepth {
 		r.fail("nested too deeply")
 		return token{}
 	}
-	k := kindList
-	if dict {
-		k = kindDict
-	}
-	return token{kind: k, seq: seq{left: n, dict: dict, base: r.keyCnt}}
+	return token{kind: k, num: n}
+}
+
+// in gives the place at the begin of the list or dictionary that t has opened.
+func (r *reader) in(t token) seq {
+	return seq{left: t.num, dict: t.kind == kindDict, base: r.keyCnt}
 }
 
 // openCounted enters a list or dictionary whose header claims n elements or entries.
-func (r *reader) openCounted(dict bool, n uint64) token {
-	least := uint64(len(r.s) - r.i)
-	if dict {
-		least /= 2
+func (r *reader) openCounted(k kind, n uint64) token {
+	most := uint64(len(r.s) - r.i)
+	if k == kindDict {
+		most /= 2
 	}
-	if n > least {
+	if n > most {
 		r.fail(reasonShort)
 		return token{}
 	}
-	return r.open(dict, int(n))
+	return r.open(k, n)
 }
 
 func (r *reader) close(q *seq) {
@@ -186,9 +195,10 @@ func (r *reader) skipRest(t token) {
 	if t.kind != kindList && t.kind != kindDict {
 		return
 	}
-	for r.more(&t.seq) {
-		if t.kind == kindDict {
-			r.key(&t.seq)
+	q := r.in(t)
+	for r.more(&q) {
+		if q.dict {
+			r.key(&q)
 		}
 		r.skip()
 	}

@@ -267,14 +267,15 @@ func careless(w *writer, r *reader) {
 	case kindText:
 		w.text(t.text)
 	default:
-		mark, n := w.open(t.seq.dict), 0
-		for ; r.more(&t.seq); n++ {
-			if t.seq.dict {
+		q := r.in(t)
+		mark, n := w.open(q.dict), 0
+		for ; r.more(&q); n++ {
+			if q.dict {
 				w.key(r.jsonKey())
 			}
 			careless(w, r)
 		}
-		w.close(mark, t.seq.dict, n)
+		w.close(mark, q.dict, n)
 	}
 }
 

@@ -11,38 +11,43 @@ func (r *reader) any() any {
 	case kindInt:
 		return int64(t.num)
 	case kindFloat:
-		return t.real
+		return t.float()
 	case kindText:
 		return t.text
 	case kindBinary:
 		return []byte(t.text)
 	case kindList:
-		return r.anyList(&t.seq)
+		return r.anyList(r.in(t))
 	case kindDict:
-		return r.anyDict(&t.seq)
+		return r.anyDict(r.in(t))
 	}
 	return nil
 }
 
-func (r *reader) anyList(q *seq) []any {
+func (r *reader) anyList(q seq) []any {
 	list := make([]any, 0, q.room())
-	for r.more(q) {
+	for r.more(&q) {
 		list = append(list, r.any())
 	}
 	return list
 }
 
-func (r *reader) anyDict(q *seq) Dict {
+func (r *reader) anyDict(q seq) Dict {
 	dict := make(Dict, q.room())
-	for r.more(q) {
-		key := r.key(q)
+	for r.more(&q) {
+		key := r.key(&q)
 		dict[key] = r.any()
 	}
 	return dict
 }
 
 // room is how many elements to make room for; a header is not believed beyond a few.
-func (q *seq) room() int { return max(0, min(q.left, 16)) }
+func (q seq) room() int {
+	if q.left == untold {
+		return 0
+	}
+	return int(min(q.left, 16))
+}
 
 // common gives a token that every serializer has.
 func (t token) common() token {
@@ -78,21 +83,21 @@ func (w *writer) copy(r *reader) {
 	case kindInt:
 		w.int(int64(t.num))
 	case kindFloat:
-		w.float(t.real)
+		w.float(t.float())
 	case kindText:
 		w.text(t.text)
 	case kindBinary:
 		w.binary(t.text)
 	case kindList, kindDict:
-		w.copySeq(r, &t.seq)
+		w.copySeq(r, r.in(t))
 	}
 }
 
-func (w *writer) copySeq(r *reader, q *seq) {
+func (w *writer) copySeq(r *reader, q seq) {
 	mark, n := w.open(q.dict), 0
-	for ; r.more(q); n++ {
+	for ; r.more(&q); n++ {
 		if q.dict {
-			w.key(r.key(q))
+			w.key(r.key(&q))
 		}
 		w.copy(r)
 	}

@@ -65,14 +65,14 @@ await check('progressive results', async () => {
 await check('an error reaches the caller', async () => {
   await one.register('com.example.fail', () => { throw Object.assign(new Error('why'), { error: 'com.example.error', argsList: ['why'] }); });
   const error = await two.call('com.example.fail').then(() => null, (e) => e);
-  equal(error !== null, true);
+  equal([error.errorUri, error.argsList], ['com.example.error', ['why']]);
 });
 
 await check('an unknown procedure and the router\'s topics are refused', async () => {
   const unknown = await two.call('com.example.none').then(() => null, (e) => e);
-  equal(unknown.error, 'wamp.error.no_such_procedure');
+  equal(unknown.errorUri, 'wamp.error.no_such_procedure');
   const reserved = await two.publish('wamp.session.on_join', { argsList: [1] }).then(() => null, (e) => e);
-  equal(reserved !== null, true);
+  equal(reserved.errorUri, 'wamp.error.invalid_uri');
 });
 
 await check('a row is published', async () => {
