@@ -1,0 +1,227 @@
+package httpapi
+
+import (
+	"context"
+	"crypto/rand"
+	"log/slog"
+	"net"
+	"net/http"
+	"net/url"
+	"path"
+	"runtime/debug"
+	"strings"
+	"time"
+
+	"bulkhead/backend/account"
+	"bulkhead/internal/errs"
+	"bulkhead/internal/logkey"
+	"bulkhead/wire"
+)
+
+// Limits of requests.
+const (
+	maxInFlight = 512
+	maxExports  = 4
+	maxBody     = 2 << 20 // of any request; each operation has its own, smaller one
+	bodyTimeout = 10 * time.Second
+	// answerTimeout bounds what an operation may take, and writeTimeout its answer with it. Exports have their own.
+	answerTimeout = 2 * time.Minute
+	writeTimeout  = answerTimeout + 30*time.Second
+)
+
+// request is what the gates know of a request. It is in the context, because huma stands between them and the operations;
+// those are given it as a parameter.
+type request struct {
+	id        string
+	address   string
+	principal account.Principal
+	pattern   string // of the route, once it is known
+}
+
+type requestKey struct{}
+
+// requestOf gives an empty request where the gates were not passed; its principal is nobody.
+func requestOf(ctx context.Context) *request {
+	if known, ok := ctx.Value(requestKey{}).(*request); ok {
+		return known
+	}
+	return &request{}
+}
+
+// gates puts what holds for every request before the operations. Each may refuse; the order is from the cheapest refusal
+// to the dearest, and nothing of a request's body is read before its sender is known.
+func (a *API) gates(mux *http.ServeMux, document []byte, m *meter) http.Handler {
+	next := a.routed(mux)
+	next = a.replayed(next)
+	next = a.bodied(next)
+	next = a.known(next)
+	next = a.described(document, next)
+	next = a.sameOrigin(next)
+	next = a.cleanURL(next)
+	next = a.limited(next)
+	next = a.recovered(next)
+	return a.identified(m.measured(next))
+}
+
+// identified gives the request an id of ours and every answer its headers.
+func (a *API) identified(next http.Handler) http.Handler {
+	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		known := &request{id: rand.Text(), address: addressOf(r)}
+		h := w.Header()
+		h.Set("X-Request-Id", known.id)
+		secureHeaders(h)
+		control := http.NewResponseController(w)
+		_ = control.SetWriteDeadline(time.Now().Add(writeTimeout)) // not every test's writer can
+		next.ServeHTTP(w, r.WithContext(context.WithValue(r.Context(), requestKey{}, known)))
+	})
+}
+
+func secureHeaders(h http.Header) {
+	h.Set("Cache-Control", "no-store")
+	h.Set("Content-Security-Policy", "default-src 'none'; frame-ancestors 'none'")
+	h.Set("Cross-Origin-Resource-Policy", "same-origin")
+	h.Set("Referrer-Policy", "no-referrer")
+	h.Set("Strict-Transport-Security", "max-age=31536000")
+	h.Set("X-Content-Type-Options", "nosniff")
+	h.Set("X-Frame-Options", "DENY")
+}
+
+// addressOf trusts the connection alone: a header about it could be the client's own.
+func addressOf(r *http.Request) string {
+	host, _, err := net.SplitHostPort(r.RemoteAddr)
+	if err != nil {
+		return ""
+	}
+	return host
+}
+
+// recovered keeps a panic to its request.
+func (a *API) recovered(next http.Handler) http.Handler {
+	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		defer func() {
+			cause := recover()
+			if cause == nil {
+				return
+			}
+			if cause == http.ErrAbortHandler { //nolint:errorlint // the value that net/http compares
+				panic(cause)
+			}
+			a.Log.ErrorContext(r.Context(), "panic in a request", logkey.RequestID, requestOf(r.Context()).id,
+				logkey.Error, cause, logkey.Stack, string(debug.Stack()))
+			write(w, problemOf(r.Context(), errs.E(wire.Internal, "")))
+		}()
+		next.ServeHTTP(w, r)
+	})
+}
+
+// limited refuses what would pile up.
+func (a *API) limited(next http.Handler) http.Handler {
+	tokens := make(chan struct{}, maxInFlight)
+	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		select {
+		case tokens <- struct{}{}:
+			defer func() { <-tokens }()
+			next.ServeHTTP(w, r)
+		default:
+			refuse(w, r, http.StatusServiceUnavailable, string(wire.Unavailable), "the server has too many requests at once: try again in a second")
+		}
+	})
+}
+
+// credentialWords are names of parameters under which people put credentials into URLs.
+var credentialWords = []string{"authorization", "access_token", "api_key", "apikey", "api-key", "token", "key", "secret", "password", "ticket"}
+
+// cleanURL refuses credentials in the URL, which logs and histories on the way keep, and paths in a form that is not the
+// one that routes have.
+func (a *API) cleanURL(next http.Handler) http.Handler {
+	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		switch escaped := r.URL.EscapedPath(); {
+		case credentialIn(r.URL):
+			refuse(w, r, http.StatusBadRequest, CodeCredentialInURL, "a credential does not belong into a URL: send it in the header Authorization, and revoke the one that was sent")
+		case path.Clean(escaped) != escaped:
+			refuse(w, r, http.StatusNotFound, string(wire.NotFound), "no such path")
+		default:
+			next.ServeHTTP(w, r)
+		}
+	})
+}
+
+func credentialIn(u *url.URL) bool {
+	if strings.Contains(u.Path, account.KeyPrefix) || strings.Contains(u.RawQuery, account.KeyPrefix) {
+		return true
+	}
+	for name, values := range u.Query() {
+		for _, word := range credentialWords {
+			if strings.EqualFold(name, word) {
+				return true
+			}
+		}
+		for _, value := range append(values, name) {
+			if strings.Contains(value, account.KeyPrefix) {
+				return true
+			}
+		}
+	}
+	return false
+}
+
+// sameOrigin refuses what a browser sends for another site.
+func (a *API) sameOrigin(next http.Handler) http.Handler {
+	protection := http.NewCrossOriginProtection()
+	protection.SetDenyHandler(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		refuse(w, r, http.StatusForbidden, CodeCrossOrigin, "requests of other sites are refused")
+	}))
+	return protection.Handler(next)
+}
+
+// described serves the API's own description, which is the same for everybody and has nothing of this server in it.
+func (a *API) described(document []byte, next http.Handler) http.Handler {
+	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		if r.URL.Path != Prefix+"/openapi.json" || (r.Method != http.MethodGet && r.Method != http.MethodHead) {
+			next.ServeHTTP(w, r)
+			return
+		}
+		w.Header().Set("Content-Type", "application/openapi+json")
+		_, _ = w.Write(document) // a client that has gone needs no answer
+	})
+}
+
+// known proves who calls.
+func (a *API) known(next http.Handler) http.Handler {
+	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		key, err := bearer(r.Header.Values("Authorization"))
+		if err == nil {
+			requestOf(r.Context()).principal, err = a.Keys.Authenticate(r.Context(), key)
+		}
+		if err != nil {
+			a.logged(r.Context(), "authenticate", err)
+			write(w, problemOf(r.Context(), err))
+			return
+		}
+		next.ServeHTTP(w, r)
+	})
+}
+
+func bearer(headers []string) (string, error) {
+	if len(headers) != 1 {
+		return "", errs.E(wire.Unauthenticated, "an API key is needed: send the header Authorization: Bearer %s…", account.KeyPrefix)
+	}
+	scheme, key, ok := strings.Cut(headers[0], " ")
+	if !ok || !strings.EqualFold(scheme, "Bearer") {
+		return "", errs.E(wire.Unauthenticated, "an API key is needed: send the header Authorization: Bearer %s…", account.KeyPrefix)
+	}
+	return key, nil
+}
+
+// logged writes what went wrong once, at the edge: what is the server's fault at its level, a caller's mistake for who
+// debugs.
+func (a *API) logged(ctx context.Context, op string, err error) {
+	kind := errs.KindOf(err)
+	level := slog.LevelDebug
+	switch kind {
+	case wire.Internal, wire.Unavailable, wire.Exhausted:
+		level = errs.Of(kind).Level
+	}
+	known := requestOf(ctx)
+	a.Log.Log(ctx, level, "request refused", logkey.RequestID, known.id, logkey.Op, op, logkey.Addr, known.address, logkey.Error, err)
+}

@@ -1,0 +1,79 @@
+package httpapi
+
+import (
+	"context"
+	"net/http"
+
+	"bulkhead/backend/account"
+	"bulkhead/backend/asset"
+	"bulkhead/backend/audit"
+	"bulkhead/internal/errs"
+	"bulkhead/realms"
+	"bulkhead/wire"
+)
+
+// RealmPath names a realm that exists in a path.
+type RealmPath struct {
+	Realm string `path:"realm" maxLength:"140" doc:"Name, or PROJECT/APP@STAGE with the slash escaped"`
+	realm realms.Realm
+}
+
+func (p *RealmPath) target(ctx context.Context, a *API) (_ Target, err error) {
+	p.realm, err = a.Assets.FindRealm(ctx, p.Realm)
+	return dataTarget(p.realm), err
+}
+
+// DataRealmPath names the realm of an installation in a path.
+type DataRealmPath struct{ RealmPath }
+
+func (p *DataRealmPath) target(ctx context.Context, a *API) (Target, error) {
+	on, err := p.RealmPath.target(ctx, a)
+	if err == nil && p.realm.Kind != realms.Data {
+		return Target{}, errs.E(wire.NotFound, "no such installation: the realm is that of a project's devices")
+	}
+	return on, err
+}
+
+func realmOf(r asset.NamedRealm) Realm {
+	shown := Realm{Realm: r.Name(), Kind: "devices", ProjectKey: r.Realm.Project, Project: r.ProjectName}
+	if r.Kind == realms.Data {
+		shown.Kind, shown.AppKey, shown.App, shown.Stage = "data", r.Realm.App, r.AppName, r.Stage
+	}
+	return shown
+}
+
+func (a *API) registerRealms() {
+	handle(a, route{method: http.MethodGet, path: "/realms", id: "list-realms", tag: "realms", summary: "List the realms that exist", flag: wire.DataBackendRead, listing: true}, a.listRealms)
+	handle(a, route{method: http.MethodGet, path: "/realms/{realm}", id: "get-realm", tag: "realms", summary: "Show a realm", flag: wire.DataBackendRead}, a.getRealm)
+	handle(a, route{method: http.MethodPost, path: "/realms/{realm}/ticket", id: "create-ticket", tag: "realms", summary: "Get a one-use ticket that opens a WAMP session within 60 seconds", flag: wire.DataBackendRead}, a.createTicket)
+}
+
+func (a *API) listRealms(ctx context.Context, c caller, in *listInput) (*reply[List[Realm]], error) {
+	after, err := in.after()
+	if err != nil {
+		return nil, err
+	}
+	found := a.Assets.Realms(after, in.Limit+1, func(r realms.Realm) bool { return a.Authorizer.Sees(ctx, c.by, dataTarget(r)) })
+	page := pageOf(found, in.Limit, func(r asset.NamedRealm) string { return r.Name() },
+		func(r asset.NamedRealm) (Realm, bool) { return realmOf(r), true })
+	return &reply[List[Realm]]{Body: page}, nil
+}
+
+func (a *API) getRealm(_ context.Context, _ caller, in *RealmPath) (*reply[Realm], error) {
+	return &reply[Realm]{Body: realmOf(a.Assets.NameRealm(in.realm))}, nil
+}
+
+func (a *API) createTicket(ctx context.Context, c caller, in *RealmPath) (*reply[Ticket], error) {
+	entry := audit.New(c.actor, audit.TicketIssue, in.realm.Project, audit.Asset{Kind: "realm", Name: in.realm.Name()})
+	if err := a.Audit.Record(ctx, entry); err != nil {
+		return nil, err
+	}
+	expires := a.Now().Add(account.TicketLife).UTC()
+	ticket, err := a.Tickets.Issue(c.by, in.realm)
+	if err != nil {
+		return nil, err
+	}
+	return &reply[Ticket]{Body: Ticket{
+		Realm: in.realm.Name(), AuthID: c.by.ID, Ticket: string(ticket.Reveal()), ExpiresAt: expires,
+	}}, nil
+}

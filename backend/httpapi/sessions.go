@@ -1,0 +1,65 @@
+package httpapi
+
+import (
+	"context"
+	"net/http"
+	"slices"
+	"strconv"
+
+	"bulkhead/backend/audit"
+	"bulkhead/internal/errs"
+	"bulkhead/wire"
+)
+
+type (
+	realmListInput struct {
+		RealmPath
+		Page
+	}
+	sessionInput struct {
+		RealmPath
+		Session uint64 `path:"session" minimum:"1" maximum:"9007199254740992" doc:"Id of a session"`
+	}
+)
+
+func (a *API) registerSessions() {
+	handle(a, route{method: http.MethodGet, path: "/realms/{realm}/sessions", id: "list-sessions", tag: "sessions", summary: "List the WAMP sessions of a realm", flag: wire.DataBackendRead}, a.listSessions)
+	handle(a, route{method: http.MethodDelete, path: "/realms/{realm}/sessions/{session}", id: "end-session", tag: "sessions", summary: "End a WAMP session", flag: wire.DataBackendWrite}, a.endSession)
+}
+
+func (a *API) listSessions(ctx context.Context, _ caller, in *realmListInput) (*reply[List[Session]], error) {
+	after, err := in.after()
+	if err != nil {
+		return nil, err
+	}
+	var from uint64
+	if after != "" {
+		if from, err = strconv.ParseUint(after, 10, 64); err != nil {
+			return nil, errs.As(wire.Invalid, err, "cursor: want what the page before gave as next")
+		}
+	}
+	found, err := a.Sessions.Sessions(ctx, in.realm.Name())
+	if err != nil {
+		return nil, err
+	}
+	// Sessions come and go between pages; by id, none that stays is shown twice or left out.
+	found = slices.DeleteFunc(slices.Clone(found), func(s Session) bool { return s.Session <= from })
+	slices.SortFunc(found, func(a, b Session) int {
+		if a.Session < b.Session {
+			return -1
+		}
+		return 1
+	})
+	page := pageOf(found, in.Limit, func(s Session) string { return strconv.FormatUint(s.Session, 10) },
+		func(s Session) (Session, bool) { return s, true })
+	return &reply[List[Session]]{Body: page}, nil
+}
+
+func (a *API) endSession(ctx context.Context, c caller, in *sessionInput) (*nothing, error) {
+	name := in.realm.Name() + "/" + strconv.FormatUint(in.Session, 10)
+	entry := audit.New(c.actor, audit.SessionKill, in.realm.Project, audit.Asset{Kind: "session", Name: name})
+	if err := a.Audit.Record(ctx, entry); err != nil {
+		return nil, err
+	}
+	return &nothing{}, a.Sessions.EndSession(ctx, in.realm.Name(), in.Session)
+}
