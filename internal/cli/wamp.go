@@ -3,6 +3,7 @@ package cli
 import (
 	"context"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"net/http"
 	"strings"
@@ -138,7 +139,15 @@ func (inv *invocation) printLine(value any) error {
 
 // explain puts the URI that was asked for before what the other side says.
 func explain(err error, uri string) error {
-	return errs.As(errs.KindOf(err), err, "%s: %s", uri, wampx.Reason(err))
+	var known *errs.Error
+	if !errors.As(err, &known) {
+		return err
+	}
+	code := wampx.Reason(err)
+	if code == "" || code == errs.UserText(err) {
+		return err
+	}
+	return errs.E(known.Kind, "%s: %s (%s)", uri, errs.UserText(err), code)
 }
 
 func (inv *invocation) publishCommand() *cobra.Command {

@@ -87,7 +87,7 @@ func TestAFaultSaysWhereItIs(t *testing.T) {
 		"router: {max_queue_per_client: 1}\n":        "router.max_queue_per_client: want",
 		"router: {max_connections_per_address: 0}\n": "router.max_connections_per_address: want",
 		"ingest: {spill_quota_per_project: 1}\n":     "ingest.spill_quota_per_project: want",
-		"a: b: c\n":                                  "line 1",
+		"a: b: c\n":                                  "mapping values",
 		"listen: 127.0.0.1:1\n---\nlisten: b\n":      "more than one document",
 		"listen: 127.0.0.1:1\nlisten: 127.0.0.1:2\n": "line 2",
 	} {

@@ -37,7 +37,7 @@ type size struct {
 
 var (
 	fullSize  = size{rounds: 5, round: 1200 * time.Millisecond, joins: 1600, idle: 10_000, patterns: 10_000, settle: 4 * time.Second}
-	quickSize = size{rounds: 2, round: 400 * time.Millisecond, joins: 200, idle: 2_000, patterns: 10_000, settle: time.Second}
+	quickSize = size{rounds: 2, round: 400 * time.Millisecond, joins: 1600, idle: 2_000, patterns: 10_000, settle: time.Second}
 )
 
 func newBench(ctx context.Context, o options) (*bench, error) {

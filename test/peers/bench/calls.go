@@ -35,7 +35,7 @@ func (m calls) measure(ctx context.Context, b *bench) (report.Measure, error) {
 	if err := b.contest(ctx, all...); err != nil {
 		return report.Measure{}, err
 	}
-	if err := b.profileRound(ctx, "call"+suffix(m.tls), all[0]); err != nil {
+	if err := b.profileRounds(ctx, "call"+suffix(m.tls), all[0]); err != nil {
 		return report.Measure{}, err
 	}
 	out := report.Measure{

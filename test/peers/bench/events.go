@@ -56,7 +56,7 @@ func (e events) measure(ctx context.Context, b *bench) (report.Measure, error) {
 	if err := b.contest(ctx, all...); err != nil {
 		return report.Measure{}, err
 	}
-	if err := b.profileRound(ctx, e.name()+suffix(e.tls), all[0]); err != nil {
+	if err := b.profileRounds(ctx, e.name()+suffix(e.tls), all[0]); err != nil {
 		return report.Measure{}, err
 	}
 	return e.result(all), nil

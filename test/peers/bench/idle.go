@@ -52,13 +52,13 @@ func (b *bench) holdIdle(ctx context.Context, k subject.Kind, n int) (report.Row
 	if err != nil {
 		return report.Row{}, err
 	}
-	start := time.Now()
-	sessions, err := load.NewIdle(ctx, target, scene.Main, n, joinWorkers)
+	l := &idleLoad{target: target, n: n}
+	c := &contestant{name: string(k), proc: proc, load: l}
+	defer l.Close()
+	joined, err := c.round(ctx, 0)
 	if err != nil {
 		return report.Row{}, err
 	}
-	defer sessions.Close()
-	joined := measure.Series{{Ops: int64(n), Elapsed: time.Since(start)}}
 	if err := pause(ctx, b.size.settle); err != nil {
 		return report.Row{}, err
 	}
@@ -66,9 +66,29 @@ func (b *bench) holdIdle(ctx context.Context, k subject.Kind, n int) (report.Row
 	if err != nil {
 		return report.Row{}, err
 	}
-	row := report.Row{Subject: string(k), Bytes: float64(after-before) / float64(n), Summary: joined.Summarize()}
-	row.Lost = sessions.Ended()
+	row := report.Row{Subject: c.name, Bytes: float64(after-before) / float64(n), Summary: measure.Series{joined}.Summarize()}
+	row.Lost = l.sessions.Ended()
 	return row, b.profileHeap(ctx, "idle", k, proc)
+}
+
+// idleLoad joins a number of sessions and leaves them open.
+type idleLoad struct {
+	target   load.Target
+	n        int
+	sessions *load.Idle
+}
+
+// Run joins all, however long it takes.
+func (l *idleLoad) Run(ctx context.Context, _ time.Duration) (r measure.Round, err error) {
+	start := time.Now()
+	l.sessions, err = load.NewIdle(ctx, l.target, scene.Main, l.n, joinWorkers)
+	return measure.Round{Ops: int64(l.n), Elapsed: time.Since(start)}, err
+}
+
+func (l *idleLoad) Close() {
+	if l.sessions != nil {
+		l.sessions.Close()
+	}
 }
 
 func pause(ctx context.Context, d time.Duration) error {

@@ -39,7 +39,7 @@ func (m joins) measure(ctx context.Context, b *bench) (report.Measure, error) {
 	if err := b.contest(ctx, all...); err != nil {
 		return report.Measure{}, err
 	}
-	if err := b.profileRound(ctx, "join"+suffix(m.tls), all[0]); err != nil {
+	if err := b.profileRounds(ctx, "join"+suffix(m.tls), all[0]); err != nil {
 		return report.Measure{}, err
 	}
 	return m.result(all), nil

@@ -76,7 +76,7 @@ func (m patterns) pair(ctx context.Context, b *bench, k subject.Kind) ([]*contes
 		return nil, err
 	}
 	if k == subject.Bulkhead {
-		err = b.profileRound(ctx, "patterns"+suffix(m.tls), pair[1])
+		err = b.profileRounds(ctx, "patterns"+suffix(m.tls), pair[1])
 	}
 	return pair, err
 }

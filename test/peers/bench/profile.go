@@ -14,8 +14,8 @@ import (
 	"bulkhead/test/peers/internal/subject"
 )
 
-// profileRound runs one more round, which does not count, under the profiler of our router.
-func (b *bench) profileRound(ctx context.Context, name string, c *contestant) error {
+// profileRounds runs more rounds, which do not count, for as long as the profiler of our router records.
+func (b *bench) profileRounds(ctx context.Context, name string, c *contestant) error {
 	if b.profile == "" {
 		return nil
 	}
@@ -24,8 +24,16 @@ func (b *bench) profileRound(ctx context.Context, name string, c *contestant) er
 	go func() {
 		fetched <- b.fetch(ctx, c.proc, fmt.Sprintf("profile?seconds=%d", length/time.Second), name+".cpu")
 	}()
-	_, err := c.round(ctx, length)
-	return errors.Join(err, <-fetched)
+	for {
+		if _, err := c.round(ctx, length); err != nil {
+			return errors.Join(err, <-fetched)
+		}
+		select {
+		case err := <-fetched:
+			return err
+		default:
+		}
+	}
 }
 
 // profileHeap saves the heap of our router as it is.
