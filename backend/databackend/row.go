@@ -198,7 +198,7 @@ func invalidRow(reason string) error {
 func (t Table) Row(r Record) wire.Row {
 	row := make(wire.Row, len(t.Columns)+2)
 	for i, c := range t.Columns {
-		row[c.ID] = wireValue(r.Values[i])
+		row[c.ID] = WireValue(r.Values[i])
 	}
 	row[ColumnDevice], row[ColumnAuthID] = uint64(r.Device), r.AuthID
 	return row

@@ -6,8 +6,8 @@ import (
 	"time"
 )
 
-// wireValue gives a stored value the form in which clients see it.
-func wireValue(v any) any {
+// WireValue gives a stored value the form in which clients see it.
+func WireValue(v any) any {
 	switch v := v.(type) {
 	case time.Time:
 		return wireInteger(v.UnixMilli())
