@@ -2,7 +2,8 @@ package message
 
 import "math"
 
-// Decode decodes one message. It copies what it keeps, so frame may be used again. Whatever is not a message as the
+// Decode decodes one message. It copies frame once, which may be used again, and the texts and the payload of the message keep that
+// copy in memory. Whatever is not a message as the
 // specification has it is a *ProtocolError; options that the specification does not have are ignored.
 //
 // A null in the place of a dictionary, of the arguments or of an option is what some clients send for an absent one, and is read

@@ -1,8 +1,10 @@
 // Package message has the WAMP messages as the router sees them: the head decoded and checked, the payload left as it came.
 //
-// It promises that what Decode returns has the types, the ranges and the UTF-8 that the specification asks for, so that no
-// later code checks again; that a message is immutable from then on and may be shared between goroutines and realms'
-// sessions; and that a payload is transcoded only when a receiver speaks another serializer than its sender.
+// It promises that what Decode returns has the types, the ranges and the UTF-8 that the specification asks for, is nested to a
+// limit and has no key twice in a dictionary, payload included, so that no later code checks again; that the time and memory it
+// takes are proportional to the frame, whatever lengths it claims; that a message is immutable from then on and may be shared
+// between goroutines and realms' sessions; and that a payload is transcoded only when a receiver speaks another serializer than
+// its sender.
 //
 // Source: the WAMP specification, "Message Definitions" and "Serializers".
 package message

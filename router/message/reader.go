@@ -214,19 +214,6 @@ func (r *reader) end() {
 	}
 }
 
-// raw passes over one value and gives it as it is encoded.
-func (r *reader) raw() string {
-	if r.f == JSON {
-		r.space()
-	}
-	start := r.i
-	r.skip()
-	if r.err != nil {
-		return ""
-	}
-	return r.s[start:r.i]
-}
-
 // take gives the next n bytes.
 func (r *reader) take(n uint64) string {
 	if r.err != nil {
