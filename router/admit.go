@@ -19,19 +19,19 @@ import (
 // maxMethods is how many of the authentication methods that a peer offers are looked at.
 const maxMethods = 16
 
-// admit lets a peer in, or tells it why not and returns nil.
-func (r *Router) admit(e endpoint, how func() (*member, error)) *member {
+// admit lets a peer in, or tells it why not.
+func (r *Router) admit(e endpoint, how func() (*member, error)) (*member, error) {
 	m, err := r.admitSafely(how)
 	if err == nil {
 		r.log.Info("session joined", append(m.describe(), logkey.Realm, m.realm.name, logkey.Addr, e.Peer().Addr)...)
-		return m
+		return m, nil
 	}
 	r.stats.refused(refusal(err))
 	r.log.Log(r.group.Context(), levelOf(err), "join refused", logkey.Addr, e.Peer().Addr, logkey.Error, err.Error())
 	if tellable(err) {
 		e.Finish(abort(err), r.linger())
 	}
-	return nil
+	return nil, err
 }
 
 func (r *Router) admitSafely(how func() (*member, error)) (m *member, err error) {
@@ -49,6 +49,9 @@ func (r *Router) admitRemote(e endpoint) (*member, error) {
 	re, err := r.realm(hello.Realm)
 	if err != nil {
 		return nil, err
+	}
+	if re.open != nil {
+		return r.admitOpen(e, re, hello)
 	}
 	q, err := readHello(hello)
 	if err != nil {

@@ -22,7 +22,7 @@ func (r *Router) Apply(d *realms.Directory) {
 	}
 }
 
-// reconcile makes the set of realms that of the directory.
+// reconcile makes the set of realms that of the directory. Realms of an embedder's are not touched.
 func (r *Router) reconcile(d *realms.Directory) (removed, kept []*realm) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
@@ -31,6 +31,7 @@ func (r *Router) reconcile(d *realms.Directory) (removed, kept []*realm) {
 	}
 	for name, re := range r.realms {
 		switch _, ok := d.Realm(name); {
+		case re.open != nil:
 		case ok:
 			kept = append(kept, re)
 		default:

@@ -34,7 +34,7 @@ func (r *Router) Join(ctx context.Context, realm string, p realms.Principal) (wa
 	if err != nil {
 		return nil, err
 	}
-	if p.Project != re.id.Project || p.Role == "" {
+	if re.open != nil || p.Project != re.id.Project || p.Role == "" {
 		return nil, errs.E(wire.Invalid, "realm %s is not one of the principal's", realm)
 	}
 	theirs, ours := linked()
@@ -76,10 +76,12 @@ type localPeer struct {
 	send  chan<- wamp.Message
 	close func()
 	gone  <-chan struct{} // the other end was closed
+	// remote says that this stands for a peer elsewhere.
+	remote bool
 }
 
 func (p *localPeer) Close()                    { p.close() }
-func (p *localPeer) IsLocal() bool             { return true }
+func (p *localPeer) IsLocal() bool             { return !p.remote }
 func (p *localPeer) Recv() <-chan wamp.Message { return p.recv }
 func (p *localPeer) Send() chan<- wamp.Message { return p.send }
 
@@ -88,6 +90,9 @@ type local struct {
 	peer wamp.Peer
 	gone <-chan struct{} // nil where the peer closes its channel instead
 	dead chan struct{}   // closed by kill
+
+	details wamp.Dict // what an embedder says of the transport
+	trusted bool      // by the embedder
 
 	mu        sync.Mutex // guards what follows
 	queue     []wamp.Message

@@ -96,6 +96,10 @@ func requestOf(m message.Message) (id message.ID, answered, ok bool) {
 		return m.Request, true, true
 	case *message.Register:
 		return m.Request, true, true
+	case *message.Unsubscribe:
+		return m.Request, true, true
+	case *message.Unregister:
+		return m.Request, true, true
 	default:
 		return 0, false, false
 	}

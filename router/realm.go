@@ -6,6 +6,8 @@ import (
 	"sync"
 	"time"
 
+	nexus "github.com/gammazero/nexus/v3/router"
+
 	"bulkhead/internal/logkey"
 	"bulkhead/realms"
 	"bulkhead/router/authn"
@@ -33,7 +35,8 @@ type member struct {
 	credential authn.Credential
 	joined     time.Time
 	rate       *bucket
-	slow       bool // guarded by realm.mu: its queue was full, it is being closed
+	authorizer nexus.Authorizer // nil but in realms of an embedder's
+	slow       bool             // guarded by realm.mu: its queue was full, it is being closed
 }
 
 // realm owns one core.Realm: it serializes the calls to it and carries what comes out.
@@ -44,6 +47,7 @@ type realm struct {
 	class  *class
 	log    *slog.Logger
 	tables tables
+	open   *openRealm // set for a realm of an embedder's
 
 	mu          sync.Mutex             // guards what follows
 	core        *core.Realm            //

@@ -19,13 +19,16 @@ func (r *Router) linger() time.Duration { return r.config.Limits.WithDefaults().
 
 // serve runs one peer from its HELLO to its end.
 func (r *Router) serve(e endpoint, admit func() (*member, error)) {
-	m := r.admit(e, admit)
-	if m == nil {
-		return
+	if m, err := r.admit(e, admit); err == nil {
+		r.run(m)
 	}
+}
+
+// run handles a member's messages until it leaves.
+func (r *Router) run(m *member) {
 	defer r.leaveSafely(m)
 	for {
-		msg, err := e.Receive()
+		msg, err := m.end.Receive()
 		if err == nil {
 			m.realm.class.in[msg.Code()].Add(1)
 			err = r.dispatch(m, msg)
@@ -53,6 +56,10 @@ func (r *Router) dispatch(m *member, msg message.Message) (err error) {
 	}
 	if !m.rate.allow(msg) {
 		return m.realm.refuse(m, msg)
+	}
+	msg, err = m.ask(msg)
+	if msg == nil || err != nil {
+		return err
 	}
 	return m.realm.handle(m, msg)
 }
