@@ -2,9 +2,9 @@ package message
 
 import "math"
 
-// Decode decodes one message. It copies frame once, which may be used again, and the texts and the payload of the message keep that
-// copy in memory. Whatever is not a message as the
-// specification has it is a *ProtocolError; options that the specification does not have are ignored.
+// Decode decodes one message. It copies frame once; frame may be used again, and the texts and the payload of the message keep
+// the copy in memory. Whatever is not a message as the specification has it is a *ProtocolError; options that the specification
+// does not have are ignored.
 //
 // A null in the place of a dictionary, of the arguments or of an option is what some clients send for an absent one, and is read
 // so. Integers in the head of a message may be MessagePack or CBOR floats without a fraction, as JavaScript libraries encode

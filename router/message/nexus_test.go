@@ -35,7 +35,7 @@ func forNexus(m Message) Message {
 func TestAMessageSurvivesTheJourneyThroughNexus(t *testing.T) {
 	t.Parallel()
 	rapid.Check(t, func(t *rapid.T) {
-		m := forNexus(aMessage.Draw(t, "message"))
+		m := forNexus(aMessage().Draw(t, "message"))
 		n, err := ToNexus(m)
 		if err != nil {
 			t.Fatal(err)

@@ -138,7 +138,7 @@ func withBinaries(v any) any {
 func TestLibrariesReadWhatWeWrite(t *testing.T) {
 	t.Parallel()
 	rapid.Check(t, func(t *rapid.T) {
-		m := aMessage.Draw(t, "message")
+		m := aMessage().Draw(t, "message")
 		for _, f := range formats {
 			frame, err := Append(nil, f, m)
 			if err != nil {
@@ -160,7 +160,7 @@ func TestWeReadWhatLibrariesWrite(t *testing.T) {
 	t.Parallel()
 	rapid.Check(t, func(t *rapid.T) {
 		args, kwargs := aList(3).Draw(t, "args"), aDict(3).Draw(t, "kwargs")
-		topic, request := aText.Draw(t, "topic"), rapid.Uint64Range(1, uint64(MaxID)).Draw(t, "request")
+		topic, request := aText().Draw(t, "topic"), rapid.Uint64Range(1, uint64(MaxID)).Draw(t, "request")
 		details := aDict(3).Draw(t, "details")
 		for _, f := range formats {
 			frame, err := encodedByLibrary(f, []any{uint64(CodeCall), request, Dict{"timeout": uint64(5), "x": details}, topic, args, kwargs})

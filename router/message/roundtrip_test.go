@@ -24,7 +24,7 @@ var byMeaning = cmp.Options{
 func TestAMessageComesOutAsItWentIn(t *testing.T) {
 	t.Parallel()
 	rapid.Check(t, func(t *rapid.T) {
-		m := aMessage.Draw(t, "message")
+		m := aMessage().Draw(t, "message")
 		for _, f := range formats {
 			frame, err := Append(nil, f, m)
 			if err != nil {
@@ -48,7 +48,7 @@ func TestAMessageComesOutAsItWentIn(t *testing.T) {
 func TestAPayloadSurvivesEveryJourneyThroughTheSerializers(t *testing.T) {
 	t.Parallel()
 	rapid.Check(t, func(t *rapid.T) {
-		p := aPayload.Draw(t, "payload")
+		p := aPayload().Draw(t, "payload")
 		start := p
 		for _, f := range rapid.SliceOfN(rapid.SampledFrom(formats), 1, 6).Draw(t, "journey") {
 			var err error
@@ -69,7 +69,7 @@ func TestBatchesComeApartIntoTheirMessages(t *testing.T) {
 	t.Parallel()
 	rapid.Check(t, func(t *rapid.T) {
 		f := rapid.SampledFrom(formats).Draw(t, "format")
-		messages := rapid.SliceOfN(aMessage, 1, 5).Draw(t, "messages")
+		messages := rapid.SliceOfN(aMessage(), 1, 5).Draw(t, "messages")
 		var batch []byte
 		var err error
 		for _, m := range messages {
