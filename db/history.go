@@ -3,7 +3,6 @@ package db
 import (
 	"context"
 	"encoding/json"
-	"strconv"
 	"time"
 
 	"github.com/jackc/pgx/v5"
@@ -15,17 +14,18 @@ import (
 )
 
 // historyTimeout is how long one query may take in the database.
-const historyTimeout = 20 * time.Second
+const historyTimeout = 20 * time.Second // less than the pool's own limit, which is for writes
 
 // History answers queries about stored rows. It takes at most half of a pool's connections, so that readers never keep
 // writers out.
 type History struct {
-	pools Pools
-	slots slots
+	pools   Pools
+	slots   slots
+	timeout time.Duration
 }
 
 // NewHistory makes a History.
-func NewHistory(p Pools) *History { return &History{pools: p} }
+func NewHistory(p Pools) *History { return &History{pools: p, timeout: historyTimeout} }
 
 var _ databackend.Reader = (*History)(nil)
 
@@ -69,7 +69,7 @@ func (h *History) read(ctx context.Context, p databackend.Placement, sql string,
 	}
 	defer release()
 	err = asRole(ctx, pool, p.RO, pgx.ReadOnly, func(tx pgx.Tx) error {
-		limit := "SET LOCAL statement_timeout = " + strconv.FormatInt(historyTimeout.Milliseconds(), 10)
+		limit := "SET LOCAL statement_timeout = " + milliseconds(h.timeout)
 		if _, err := tx.Exec(ctx, limit, pgx.QueryExecModeExec); err != nil {
 			return err
 		}
@@ -114,7 +114,7 @@ func historyError(err error) error {
 	case err == nil:
 		return nil
 	case pgerr.Is(err, pgerr.QueryCanceled):
-		return errs.As(wire.Unavailable, err, "the query takes longer than %s: ask for less time or fewer rows", historyTimeout)
+		return errs.As(wire.Unavailable, err, "the query takes too long: ask for less time or fewer rows")
 	case pgerr.Is(err, "22003", "22012"):
 		return errs.As(wire.Invalid, err, "an aggregate is out of range")
 	default:

@@ -44,10 +44,11 @@ func sqlType(v any) string {
 // rowsSQL gives the newest rows first.
 func rowsSQL(schema string, q databackend.Query) (string, []any) {
 	s := &statement{}
-	from := ident(schema, q.Table.Name)
-	where := s.where(q.Selection)
+	var from, where string
 	if q.Latest {
 		from, where = s.latest(schema, q)
+	} else {
+		from, where = ident(schema, q.Table.Name), s.where(q.Selection)
 	}
 	columns := make([]string, len(q.Columns))
 	for i, c := range q.Columns {
