@@ -23,16 +23,9 @@ func (h *head) isNull() bool {
 	return false
 }
 
-// msgpackUndefined is how msgpackr, a library of JavaScript clients, writes an option that is undefined: an extension of
-// type 0 with one byte 0.
-const msgpackUndefined = "\xd4\x00\x00"
-
 func (h *head) flag(name string) bool {
-	if h.isNull() {
-		return false
-	}
 	t := h.value()
-	if t.kind != kindBool {
+	if t.kind != kindBool && t.kind != kindNull {
 		h.reject(name, "is not a boolean")
 	}
 	return t.num != 0

@@ -40,6 +40,8 @@ func TestWhatClientsSendAndTheSpecificationDoesNotForbidIsAccepted(t *testing.T)
 		{"an id as a float of 16 bits", CBOR, "\x84\x10\xf9\x3c\x00\xa0\x61t", publish},
 		{"indefinite lengths", CBOR, "\x9f\x10\x01\xbf\xff\x7f\x61t\xff\xff", publish},
 		{"an undefined option of msgpackr", MsgPack, "\x94\x10\x01\x81\xa7exclude\xd4\x00\x00\xa1t", publish},
+		{"undefined in the place of options, of a flag and of args", MsgPack, "\x96\x10\x01\x81\xa6retain\xd4\x00\x00\xa1t\xd4\x00\x00\x81\xa1a\x01", withKwargs},
+		{"undefined in the place of options", MsgPack, "\x94\x10\x01\xd4\x00\x00\xa1t", publish},
 		{"a tagged message", CBOR, "\xd9\xd9\xf7\x84\x10\x01\xa0\x61t", publish},
 		{"a timeout as a float", MsgPack, "\x94\x30\x01\x81\xa7timeout\xcb\x40\x8f\x40\x00\x00\x00\x00\x00\xa1p", &Call{Request: 1, Options: CallOptions{TimeoutMs: 1000}, Procedure: "p"}},
 	} {

@@ -74,8 +74,11 @@ func (r *reader) msgpackSigned(size uint64) token {
 }
 
 func (r *reader) msgpackExt(size uint64) token {
-	tag := r.bigEndian(1)
-	return token{kind: kindExt, tag: uint8(tag), text: r.take(size)}
+	tag, text := uint8(r.bigEndian(1)), r.take(size)
+	if tag == extUndefined && text == undefined {
+		return token{kind: kindNull}
+	}
+	return token{kind: kindExt, tag: tag, text: text}
 }
 
 // textToken reads a text of that many bytes.
@@ -90,16 +93,16 @@ func (r *reader) textToken(size uint64) token {
 
 // MessagePack extensions that have a counterpart in other serializers.
 const (
-	extUndefined = 0    // one zero byte: how msgpack5 and msgpackr encode JavaScript's undefined
-	extTimestamp = 0xff // -1
+	extUndefined = 0 // how msgpack5 and msgpackr, libraries of JavaScript clients, encode undefined
+	extTimestamp = 0xff
+
+	undefined        = "\x00"
+	msgpackUndefined = "\xd4\x00" + undefined
 )
 
 // plain gives what all serializers have in place of an extension.
 func (t token) plain() token {
-	switch {
-	case t.tag == extUndefined && t.text == "\x00":
-		return token{kind: kindNull}
-	case t.tag == extTimestamp:
+	if t.tag == extTimestamp {
 		if at, ok := timestamp([]byte(t.text)); ok {
 			return token{kind: kindText, text: at.Format(time.RFC3339Nano)}
 		}
