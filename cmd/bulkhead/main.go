@@ -4,11 +4,9 @@ package main
 import (
 	"os"
 
-	"bulkhead/db/cluster"
 	"bulkhead/internal/cli"
 )
 
 func main() {
-	cluster.MaybeLaunch() // this process may have been started only to become PostgreSQL
 	os.Exit(cli.Main(os.Args[1:], os.Environ(), cli.Streams{In: os.Stdin, Out: os.Stdout, Err: os.Stderr}))
 }

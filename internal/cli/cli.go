@@ -74,15 +74,9 @@ func (inv *invocation) fail(ctx context.Context, err error) int {
 }
 
 func (inv *invocation) root() *cobra.Command {
-	root := &cobra.Command{
-		Use:           "bulkhead",
-		Short:         "A WAMP router whose compartments do not leak, its backend, and their command line",
-		SilenceErrors: true,
-		SilenceUsage:  true,
-		CompletionOptions: cobra.CompletionOptions{
-			HiddenDefaultCmd: true,
-		},
-	}
+	root := group("bulkhead", "A WAMP router whose compartments do not leak, its backend, and their command line")
+	root.SilenceErrors, root.SilenceUsage = true, true
+	root.CompletionOptions.HiddenDefaultCmd = true
 	root.SetIn(inv.In)
 	root.SetOut(inv.Out)
 	root.SetErr(inv.Err)

@@ -12,7 +12,7 @@ import (
 	"bulkhead/wire"
 )
 
-// chunks gathers a large result that comes in parts: [index, rows], the newest rows first (docs/wire.md, "Rows").
+// chunks gathers a large result that comes in parts: [index, rows], from the newest row to the oldest (docs/wire.md, "Rows").
 type chunks map[int64][]wire.Row
 
 func (c chunks) add(args []any) {
@@ -39,9 +39,10 @@ func (c chunks) rows(final []any) ([]wire.Row, error) {
 		return toRows(final[0])
 	}
 	var all []wire.Row
-	for _, index := range slices.Backward(slices.Sorted(maps.Keys(c))) {
+	for _, index := range slices.Sorted(maps.Keys(c)) {
 		all = append(all, c[index]...)
 	}
+	slices.Reverse(all)
 	return all, nil
 }
 

@@ -69,3 +69,11 @@ func (r Ready) write(file string) error {
 	}
 	return errs.As(wire.Invalid, secret.WriteFile(file, append(text, '\n')), "the ready file %s cannot be written", file)
 }
+
+func writeFlash(file string, f wire.Flash) error {
+	text, err := json.MarshalIndent(f, "", "  ")
+	if err != nil {
+		return err
+	}
+	return secret.WriteFile(file, append(text, '\n'))
+}

@@ -1,0 +1,129 @@
+package cli
+
+import (
+	"context"
+	"fmt"
+	"os"
+	"strings"
+
+	"github.com/spf13/cobra"
+
+	"bulkhead/internal/config"
+	"bulkhead/internal/dev"
+	"bulkhead/internal/errs"
+	"bulkhead/wire"
+)
+
+const devContext = "dev"
+
+func (inv *invocation) devCommand() *cobra.Command {
+	var o dev.Options
+	var exitWhenReady, verbose bool
+	c := &cobra.Command{
+		Use:   "dev",
+		Short: "Start a database, the server and two agents on this machine",
+		Args:  arguments(0, 0),
+	}
+	c.PersistentFlags().StringVar(&o.Dir, "dir", "./.bulkhead-dev", "state")
+	flags := c.Flags()
+	flags.StringVar(&o.Listen, "listen", "127.0.0.1:8443", "address of the server; port 0 takes a free one")
+	flags.StringVar(&o.OpsListen, "ops-listen", "127.0.0.1:9443", "address of health and metrics; a free port where --listen has port 0")
+	flags.StringVar(&o.ReadyFile, "ready-file", "", "write this file when everything answers and the first rows are stored")
+	flags.StringVar(&o.DatabaseURL, "database-url", "", "use this PostgreSQL server in place of a private one")
+	flags.BoolVar(&exitWhenReady, "exit-when-ready", false, "stop when everything answers and the first rows are stored")
+	flags.BoolVarP(&verbose, "verbose", "v", false, "show the server's log")
+	c.RunE = func(c *cobra.Command, _ []string) error {
+		if strings.HasSuffix(o.Listen, ":0") && !c.Flags().Changed("ops-listen") {
+			o.OpsListen = "127.0.0.1:0"
+		}
+		level := config.Log{Level: "warn", Format: "auto"}
+		if verbose {
+			level.Level = "info"
+		}
+		o.Log, o.Version = inv.logger(level), programVersion().Version
+		return inv.dev(c.Context(), o, exitWhenReady)
+	}
+	reset := &cobra.Command{Use: "reset", Short: "Forget everything in the state directory", Args: arguments(0, 0)}
+	reset.RunE = func(c *cobra.Command, _ []string) error {
+		if err := dev.Reset(c.Context(), o.Dir, inv.logger(config.Log{Level: "warn", Format: "auto"})); err != nil {
+			return err
+		}
+		contexts, err := OpenContexts(inv.environ)
+		if err != nil {
+			return nil // there is no place for contexts, so there is none to forget
+		}
+		return contexts.Delete(devContext)
+	}
+	c.AddCommand(reset)
+	return c
+}
+
+func (inv *invocation) dev(ctx context.Context, o dev.Options, exitWhenReady bool) error {
+	running, err := dev.Start(ctx, o)
+	if err != nil {
+		if ctx.Err() != nil {
+			return errs.As(wire.Canceled, err, "interrupted")
+		}
+		return err
+	}
+	defer running.Stop()
+	ready := running.Ready()
+	inv.remember(ready)
+	inv.greet(ready)
+	if exitWhenReady {
+		return nil
+	}
+	<-ctx.Done()
+	fmt.Fprintln(inv.Err, "\nstopping; the next start goes on where this one stops")
+	return nil
+}
+
+// remember makes the server a context, so that commands need no flags. A user without a home has none, which is fine.
+func (inv *invocation) remember(r dev.Ready) {
+	contexts, err := OpenContexts(inv.environ)
+	if err != nil {
+		return
+	}
+	if err := contexts.Put(devContext, Context{Server: r.API, CAFile: r.CAFile, APIKeyFile: r.OwnerAPIKeyFile}); err != nil {
+		fmt.Fprintf(inv.Err, "bulkhead: the context %q is not remembered: %v\n", devContext, err)
+	}
+}
+
+// greet prints where everything is and what to try: at most 12 lines.
+func (inv *invocation) greet(r dev.Ready) {
+	project := r.Projects[0]
+	installation, device := project.Installations[0], project.Devices[0]
+	realm := project.Name + "/" + installation.App + "@" + string(installation.Stage)
+	me := inv.program()
+	for _, line := range []string{
+		"Bulkhead is ready.",
+		"  API      " + r.API + "/api/v1   (description: /api/v1/openapi.json, health and metrics: " + r.Ops + ")",
+		"  router   " + r.Router,
+		"  log in   the owner's API key is in " + r.OwnerAPIKeyFile,
+		"  trust    " + r.CAFile,
+		"Two agents publish this machine's metrics, each into its own project. In another terminal, try:",
+		"  " + me + " history " + realm + " " + installation.Table + " --limit 5",
+		"  " + me + " subscribe " + realm + " transformed. --match prefix --limit 3",
+		"  " + me + " call " + project.DeviceRealm + " " + wire.AgentFunction(project.Key, device.Key, wire.FunctionInfo),
+		"  " + me + " device list --project " + project.Name,
+		"Ctrl-C stops all of it and loses nothing.",
+	} {
+		fmt.Fprintln(inv.Out, line)
+	}
+}
+
+// program is how this program was started, with the context that it needs.
+func (inv *invocation) program() string {
+	name := "bulkhead"
+	if self, err := os.Executable(); err == nil && strings.Contains(self, string(os.PathSeparator)+"go-build") {
+		name = "go run ./cmd/bulkhead"
+	}
+	contexts, err := OpenContexts(inv.environ)
+	if err != nil {
+		return name
+	}
+	if current, err := contexts.Current(); err == nil && current != devContext {
+		name += " --context " + devContext
+	}
+	return name
+}

@@ -1,0 +1,33 @@
+package cli
+
+import (
+	"log/slog"
+	"os"
+	"time"
+
+	"github.com/lmittmann/tint"
+
+	"bulkhead/internal/config"
+)
+
+// logger writes to stderr: JSON, or text for a person at a terminal.
+func (inv *invocation) logger(c config.Log) *slog.Logger {
+	var level slog.Level
+	if err := level.UnmarshalText([]byte(c.Level)); err != nil {
+		level = slog.LevelInfo
+	}
+	if c.Format == "text" || c.Format == "auto" && isTerminal(inv.Err) {
+		plain := lookup(inv.environ, "NO_COLOR") != "" || !isTerminal(inv.Err)
+		return slog.New(tint.NewHandler(inv.Err, &tint.Options{Level: level, TimeFormat: time.TimeOnly, NoColor: plain}))
+	}
+	return slog.New(slog.NewJSONHandler(inv.Err, &slog.HandlerOptions{Level: level}))
+}
+
+func isTerminal(stream any) bool {
+	f, ok := stream.(*os.File)
+	if !ok {
+		return false
+	}
+	info, err := f.Stat()
+	return err == nil && info.Mode()&os.ModeCharDevice != 0
+}

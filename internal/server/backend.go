@@ -1,0 +1,202 @@
+package server
+
+import (
+	"context"
+	"net/http"
+	"net/url"
+	"os"
+	"strconv"
+	"time"
+
+	"bulkhead/backend/account"
+	"bulkhead/backend/asset"
+	"bulkhead/backend/databackend"
+	"bulkhead/backend/httpapi"
+	"bulkhead/db"
+	"bulkhead/db/provision"
+	"bulkhead/internal/config"
+	"bulkhead/internal/errs"
+	"bulkhead/internal/logkey"
+	"bulkhead/internal/secret"
+	"bulkhead/realms"
+	"bulkhead/router"
+	"bulkhead/wire"
+)
+
+// makeBackend makes all that answers, from the bottom up: where rows are stored, who takes them, who lets sessions in, and
+// at last the assets, whose directory opens the realms.
+func (s *Server) makeBackend(ctx context.Context) error {
+	keyring, err := secret.EnsureKeyring(s.file("secrets.key"))
+	if err != nil {
+		return errs.As(wire.Invalid, err, "the key file of stored secrets cannot be used")
+	}
+	s.sealer = keyring
+	if err := s.makeData(ctx, keyring); err != nil {
+		return err
+	}
+	if err := s.makeRouter(); err != nil {
+		return err
+	}
+	s.keys = account.NewKeys(db.NewAPIKeys(s.db), time.Now, s.keyRevoked)
+	if err := s.keys.EnsureOwner(ctx, s.OwnerKeyFile()); err != nil {
+		return err
+	}
+	return s.makeAssets(ctx, keyring)
+}
+
+func (s *Server) makeData(ctx context.Context, keyring *secret.Keyring) error {
+	var err error
+	s.prov, err = provision.New(ctx, provision.Config{
+		DB: s.db, Keys: keyring, Driver: drivers[s.options.Config.Database.Driver], Logger: s.log,
+	})
+	if err != nil {
+		return err
+	}
+	s.data = &data{
+		prov: s.prov, history: db.NewHistory(s.prov), url: addressOf(string(s.url.Reveal())), exports: s.file("exports"), log: s.log,
+		ready: map[string]databackend.Installation{},
+	}
+	s.data.ingest, err = databackend.NewIngest(databackend.Config{
+		Dir: s.file("spill"), Writer: db.NewIngest(s.prov), Log: s.log,
+		Limits: databackend.Limits{SpillBytes: s.options.Config.Ingest.SpillQuota},
+	})
+	return err
+}
+
+var drivers = map[string]databackend.Driver{
+	config.DriverDatabase: databackend.DriverDatabase,
+	config.DriverSchema:   databackend.DriverSchema,
+}
+
+// addressOf gives the host and port of a database URL; a socket directory is its host.
+func addressOf(text string) databaseAddress {
+	a := databaseAddress{host: "localhost", port: 5432}
+	u, err := url.Parse(text)
+	if err != nil {
+		return a
+	}
+	if host := u.Hostname(); host != "" {
+		a.host = host
+	} else if host := u.Query().Get("host"); host != "" {
+		a.host = host
+	}
+	port := u.Port()
+	if port == "" {
+		port = u.Query().Get("port")
+	}
+	if n, err := strconv.Atoi(port); err == nil {
+		a.port = n
+	}
+	return a
+}
+
+func (s *Server) makeRouter() (err error) {
+	s.tickets = account.NewTickets(time.Now)
+	s.router, err = router.New(router.Config{
+		Logger: s.log, Tickets: s.tickets, Sink: s.data.ingest, Limits: s.limits(), Origins: s.options.Config.Origins, Metrics: s.metrics,
+	})
+	return err
+}
+
+// keyRevoked ends what an API key has opened.
+func (s *Server) keyRevoked(id string) {
+	s.tickets.Drop(id)
+	for name := range s.assets.Directory().Realms() {
+		sessions, err := s.router.Sessions(name)
+		if err != nil {
+			continue // the realm has gone, and its sessions with it
+		}
+		for _, session := range sessions {
+			if session.Role == string(realms.RoleConsole) && session.AuthID == id {
+				_ = s.router.Kill(name, session.ID) // it may have left meanwhile
+			}
+		}
+	}
+}
+
+func (s *Server) makeAssets(ctx context.Context, keyring *secret.Keyring) error {
+	ca, err := os.ReadFile(s.caFile)
+	if err != nil {
+		return errs.As(wire.Invalid, err, "the authority %s cannot be read", s.caFile)
+	}
+	grantKey, err := ensureGrantKey(s.file("grant.key"))
+	if err != nil {
+		return errs.As(wire.Invalid, err, "the key that signs grants cannot be used")
+	}
+	store := db.NewAssets(s.db)
+	if err := s.loadData(ctx, store); err != nil {
+		return err
+	}
+	s.assets, err = asset.New(asset.Config{
+		Store: store, Sealer: keyring, Backends: s.data, Sources: s.data, Exporter: s.data, Publisher: s.router, Watcher: unwatched{},
+		Enrolment: asset.Enrolment{Router: s.AgentRouter(), CA: string(ca), GrantKey: grantKey}, Log: s.log, Now: time.Now,
+	})
+	if err != nil {
+		return err
+	}
+	if err := s.assets.Start(ctx); err != nil {
+		return err
+	}
+	s.group.Go(s.assets.Run)
+	s.group.Go(s.prov.Serve)
+	return nil
+}
+
+type unwatched struct{}
+
+func (unwatched) AssignmentsChanged(wire.Key) {}
+
+// loadPage is how many installations are read at a time.
+const loadPage = 200
+
+// loadData takes up the installations of earlier runs, before their realms open.
+func (s *Server) loadData(ctx context.Context, store asset.InstallationStore) error {
+	var after realms.Realm
+	for {
+		page, err := store.Installations(ctx, 0, after, loadPage)
+		if err != nil {
+			return err
+		}
+		for _, in := range page {
+			after = in.Realm
+			if in.State == asset.Provisioning {
+				continue // it is undone by the repair that follows
+			}
+			// One that cannot be taken up must not keep the others from serving; whoever asks for its data is told.
+			if err := s.data.load(ctx, in.Realm, in.Template); err != nil && in.State == asset.Ready {
+				s.log.ErrorContext(ctx, "the data backend of an installation is not there", logkey.Realm, in.Realm.Name(), logkey.Error, err)
+			}
+		}
+		if len(page) < loadPage {
+			return nil
+		}
+	}
+}
+
+func (s *Server) api() (http.Handler, error) {
+	return httpapi.New(httpapi.Config{
+		Assets: s.assets, Keys: s.keys, Tickets: s.tickets, Sessions: sessions{s.router}, Backends: s.data, Audit: db.NewAudit(s.db),
+		Authorizer: httpapi.Owners{}, Replays: db.NewReplays(s.db), Sealer: s.sealer, Metrics: s.metrics, Log: s.log, Now: time.Now,
+		Version: s.options.Version,
+	})
+}
+
+// sessions shows the router's sessions to the API.
+type sessions struct{ router *router.Router }
+
+// Sessions lists the sessions of a realm.
+func (r sessions) Sessions(_ context.Context, realm string) ([]httpapi.Session, error) {
+	found, err := r.router.Sessions(realm)
+	listed := make([]httpapi.Session, len(found))
+	for i, f := range found {
+		listed[i] = httpapi.Session{
+			Session: f.ID, AuthID: f.AuthID, Role: f.Role, Method: f.Method, DeviceKey: f.Device, Addr: f.Addr, Protocol: f.Protocol, JoinedAt: f.Joined,
+		}
+	}
+	return listed, err
+}
+
+// EndSession ends a session.
+func (r sessions) EndSession(_ context.Context, realm string, session uint64) error {
+	return r.router.Kill(realm, session)
+}

@@ -1,0 +1,289 @@
+// Package server connects router, backend and database in one process.
+//
+// It promises that what Start returns answers, that a fault at the start says in one sentence what to do and leaves
+// nothing running, and that Stop ends the parts in the order in which nothing is lost.
+package server
+
+import (
+	"context"
+	"crypto/tls"
+	"errors"
+	"log/slog"
+	"net"
+	"net/http"
+	"os"
+	"path/filepath"
+	"strings"
+	"time"
+
+	"github.com/prometheus/client_golang/prometheus"
+	"github.com/prometheus/client_golang/prometheus/collectors"
+
+	"bulkhead/backend/account"
+	"bulkhead/backend/asset"
+	"bulkhead/backend/httpapi"
+	"bulkhead/db"
+	"bulkhead/db/cluster"
+	"bulkhead/db/provision"
+	"bulkhead/internal/config"
+	"bulkhead/internal/errs"
+	"bulkhead/internal/lifecycle"
+	"bulkhead/internal/localca"
+	"bulkhead/internal/logkey"
+	"bulkhead/internal/secret"
+	"bulkhead/realms"
+	"bulkhead/router"
+	"bulkhead/router/transport"
+	"bulkhead/wire"
+)
+
+// Options are what a server is made of.
+type Options struct {
+	Config config.Config
+	// DatabaseURL is used in place of the file that the configuration names.
+	DatabaseURL secret.Value
+	Log         *slog.Logger
+	Version     string
+}
+
+// stopTimeout bounds the stop of a server that Wait stops.
+const stopTimeout = 15 * time.Second
+
+// Server is a running server. Make one with Start and Stop it.
+type Server struct {
+	options  Options
+	log      *slog.Logger
+	listener net.Listener
+	ops      net.Listener
+	public   string
+	caFile   string
+	tls      *tls.Config
+
+	cluster *cluster.Cluster // nil where the configuration names a database
+	url     secret.Value
+	db      *db.DB
+	prov    *provision.Provisioner
+	data    *data
+	router  *router.Router
+	tickets *account.Tickets
+	keys    *account.Keys
+	sealer  *secret.Keyring
+	assets  *asset.Assets
+
+	metrics *prometheus.Registry
+	group   *lifecycle.Group
+	web     []*http.Server
+	failed  chan error
+}
+
+// Start starts a server and returns when it answers. The context bounds the start, not the server's life.
+func Start(ctx context.Context, o Options) (*Server, error) {
+	s := &Server{
+		options: o, log: o.Log, metrics: prometheus.NewRegistry(), group: lifecycle.NewGroup(context.WithoutCancel(ctx)), failed: make(chan error, 2),
+	}
+	s.metrics.MustRegister(collectors.NewGoCollector(), collectors.NewProcessCollector(collectors.ProcessCollectorOpts{}))
+	for _, step := range []func(context.Context) error{
+		s.takeAddresses, s.makeState, s.loadCertificate, s.openDatabase, s.makeBackend, s.serve,
+	} {
+		if err := step(ctx); err != nil {
+			stopping, cancel := context.WithTimeout(context.WithoutCancel(ctx), stopTimeout)
+			defer cancel()
+			return nil, errors.Join(err, s.Stop(stopping))
+		}
+	}
+	return s, nil
+}
+
+// API is the server's base URL.
+func (s *Server) API() string { return s.public }
+
+// Router is the endpoint of apps, people and services.
+func (s *Server) Router() string { return webSocketURL(s.public, "/ws") }
+
+// AgentRouter is the endpoint of agents.
+func (s *Server) AgentRouter() string { return webSocketURL(s.public, "/ws-agent") }
+
+// Ops is the base URL of health and metrics.
+func (s *Server) Ops() string { return "http://" + s.ops.Addr().String() }
+
+// CAFile has the authority that signs the server's certificate.
+func (s *Server) CAFile() string { return s.caFile }
+
+// OwnerKeyFile has the API key of the first owner.
+func (s *Server) OwnerKeyFile() string { return s.file("owner.key") }
+
+// Assets has the use cases of projects, apps, installations and devices.
+func (s *Server) Assets() *asset.Assets { return s.assets }
+
+// Describe tells the schema and the tables of an installation.
+func (s *Server) Describe(ctx context.Context, r realms.Realm) (schema string, tables []string, err error) {
+	return s.data.Describe(ctx, r)
+}
+
+// StoredSince reports whether a table has a row that was taken at or after a time.
+func (s *Server) StoredSince(ctx context.Context, realm, table string, since time.Time) (bool, error) {
+	return s.data.storedSince(ctx, realm, table, since)
+}
+
+func (s *Server) file(names ...string) string {
+	return filepath.Join(append([]string{s.options.Config.StateDir}, names...)...)
+}
+
+func (s *Server) takeAddresses(context.Context) (err error) {
+	c := s.options.Config
+	if s.listener, err = listen("listen", c.Listen); err != nil {
+		return err
+	}
+	if s.ops, err = listen("ops_listen", c.OpsListen); err != nil {
+		return err
+	}
+	s.public = publicURL(c.PublicURL, s.listener)
+	return nil
+}
+
+func (s *Server) makeState(context.Context) error {
+	dir := s.options.Config.StateDir
+	if err := os.MkdirAll(dir, 0o700); err != nil {
+		return errs.As(wire.Invalid, err, "state_dir %s cannot be made", dir)
+	}
+	return nil
+}
+
+// loadCertificate reads the configured certificate, or makes one with an authority of this server's own.
+func (s *Server) loadCertificate(context.Context) error {
+	c := s.options.Config.TLS
+	files := localca.Files{CA: c.CAFile, Cert: c.CertFile, Key: c.KeyFile}
+	if c.CertFile == "" {
+		dir := s.file("tls")
+		if err := os.MkdirAll(dir, 0o700); err != nil {
+			return errs.As(wire.Invalid, err, "state_dir %s cannot be written", s.options.Config.StateDir)
+		}
+		var err error
+		if files, err = localca.Ensure(dir, certificateHosts(s.public), time.Now()); err != nil {
+			return errs.As(wire.Invalid, err, "the local certificate authority cannot be used")
+		}
+	}
+	pair, err := tls.LoadX509KeyPair(files.Cert, files.Key)
+	if err != nil {
+		return errs.As(wire.Invalid, err, "tls.cert_file and tls.key_file cannot be used")
+	}
+	if files.CA == "" {
+		files.CA = files.Cert
+	}
+	s.caFile = files.CA
+	s.tls = &tls.Config{Certificates: []tls.Certificate{pair}, MinVersion: tls.VersionTLS12, NextProtos: []string{"http/1.1"}}
+	return nil
+}
+
+func (s *Server) openDatabase(ctx context.Context) (err error) {
+	if s.url, err = s.databaseURL(ctx); err != nil {
+		return err
+	}
+	if s.db, err = db.Open(ctx, string(s.url.Reveal()), db.WithLogger(s.log), db.WithApplicationName("bulkhead")); err != nil {
+		return err
+	}
+	return s.db.Migrate(ctx)
+}
+
+func (s *Server) databaseURL(ctx context.Context) (secret.Value, error) {
+	if !s.options.DatabaseURL.IsZero() {
+		return s.options.DatabaseURL, nil
+	}
+	if file := s.options.Config.Database.URLFile; file != "" {
+		text, err := os.ReadFile(file)
+		return secret.FromString(strings.TrimSpace(string(text))), errs.As(wire.Invalid, err, "database.url_file %s cannot be read", file)
+	}
+	var err error
+	if s.cluster, err = cluster.Start(ctx, cluster.Config{Dir: s.file("postgres"), Logger: s.log}); err != nil {
+		return secret.Value{}, err
+	}
+	return secret.FromString(s.cluster.URL()), nil
+}
+
+// Wait waits until ctx ends or the server fails, and stops it.
+func (s *Server) Wait(ctx context.Context) error {
+	var failed error
+	select {
+	case <-ctx.Done():
+	case failed = <-s.failed:
+	}
+	stopping, cancel := context.WithTimeout(context.WithoutCancel(ctx), stopTimeout)
+	defer cancel()
+	return errors.Join(failed, s.Stop(stopping))
+}
+
+// Stop ends what still sends, then what stores, then where it is stored. Stopping twice is fine.
+func (s *Server) Stop(ctx context.Context) error {
+	var faults []error
+	keep := func(err error) { faults = append(faults, err) }
+	if s.router != nil {
+		keep(s.router.Close(ctx)) // sessions are told first, while their connections are open
+	}
+	for _, w := range s.web {
+		if err := w.Shutdown(ctx); err != nil {
+			keep(w.Close())
+		}
+	}
+	for _, l := range []net.Listener{s.listener, s.ops} {
+		if l != nil {
+			_ = l.Close() // the server that used it has closed it
+		}
+	}
+	if s.data != nil {
+		s.data.stop()
+	}
+	s.group.Stop()
+	if s.prov != nil {
+		s.prov.Close()
+	}
+	if s.db != nil {
+		s.db.Close()
+	}
+	if s.cluster != nil {
+		keep(s.cluster.Stop(ctx))
+	}
+	return errors.Join(faults...)
+}
+
+// serve opens the doors.
+func (s *Server) serve(context.Context) error {
+	api, err := s.api()
+	if err != nil {
+		return err
+	}
+	mux := http.NewServeMux()
+	sockets := s.router.Handler()
+	for _, path := range router.Paths {
+		mux.Handle("GET "+path, sockets)
+	}
+	mux.Handle("/", api)
+	guard := transport.NewGuard(s.listener, transport.GuardLimits{PerNetwork: s.options.Config.Router.MaxPerAddress}, s.router.Refused)
+	s.run(transport.HTTPServer(mux, s.limits(), s.log), tls.NewListener(guard, s.tls))
+	ops := &http.Server{Handler: s.opsHandler(), ReadHeaderTimeout: 5 * time.Second, ReadTimeout: 10 * time.Second, ErrorLog: slog.NewLogLogger(s.log.Handler(), slog.LevelDebug)}
+	s.run(ops, s.ops)
+	return nil
+}
+
+func (s *Server) run(w *http.Server, l net.Listener) {
+	s.web = append(s.web, w)
+	s.group.Go(func(context.Context) {
+		if err := w.Serve(l); !errors.Is(err, http.ErrServerClosed) {
+			s.log.Error("a listener failed", logkey.Addr, l.Addr().String(), logkey.Error, err)
+			s.failed <- errs.As(wire.Internal, err, "")
+		}
+	})
+}
+
+func (s *Server) limits() transport.Limits {
+	c := s.options.Config.Router
+	return transport.Limits{
+		Handshake: time.Duration(c.JoinTimeout), Message: c.MaxMessage, Queue: c.MaxQueuePerClient,
+		PingEvery: time.Duration(c.PingInterval), Write: time.Duration(c.WriteTimeout),
+	}
+}
+
+func (s *Server) opsHandler() http.Handler {
+	return httpapi.Ops(httpapi.OpsConfig{Version: s.options.Version, Metrics: s.metrics, Checks: []httpapi.Check{
+		{Name: "database", Run: s.db.Ping}, {Name: "assets", Run: s.assets.Healthy}, {Name: "ingest", Run: s.data.healthy},
+	}})
+}
