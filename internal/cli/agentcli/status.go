@@ -50,11 +50,11 @@ func printStatus(w io.Writer, s state.Status) {
 	fmt.Fprintf(t, "device\t%s\nserial\t%s\nrouter\t%s\nrunning\t%s\n", s.Name, s.Serial, s.Router, running)
 	fmt.Fprintf(t, "rows\t%d waiting, %d given up, %d refused\n", s.Buffered, s.Dropped, s.Refused)
 	for _, r := range s.Realms {
-		state := "joined since " + clock(r.Since)
+		stands := "joined since " + clock(r.Since)
 		if !r.Joined {
-			state = "not joined since " + clock(r.Since) + ": " + r.Reason
+			stands = "not joined since " + clock(r.Since) + ": " + r.Reason
 		}
-		fmt.Fprintf(t, "%s\t%s\n", r.Realm, state)
+		fmt.Fprintf(t, "%s\t%s\n", r.Realm, stands)
 	}
 }
 
