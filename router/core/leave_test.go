@@ -156,7 +156,7 @@ func TestASessionJoinsOnce(t *testing.T) {
 }
 
 // assertEmpty fails where anything is kept although every session has left.
-func assertEmpty(t testing.TB, r *Realm) {
+func assertEmpty(t failer, r *Realm) {
 	t.Helper()
 	var left words
 	for name, n := range map[string]int{
@@ -190,10 +190,16 @@ func assertEmpty(t testing.TB, r *Realm) {
 }
 
 // assertEmptied fails where a session that has left holds anything.
-func assertEmptied(t testing.TB, s *Session) {
+func assertEmptied(t failer, s *Session) {
 	t.Helper()
 	if len(s.subscriptions)+len(s.registrations)+len(s.calls)+len(s.invocations)+len(s.ended)+len(s.allowed) > 0 ||
 		s.used != (usage{}) || len(s.testaments[0])+len(s.testaments[1]) > 0 {
 		t.Errorf("a session that has left holds %+v", s)
 	}
+}
+
+// failer is a test of either kind.
+type failer interface {
+	Helper()
+	Errorf(format string, args ...any)
 }

@@ -30,14 +30,6 @@ func idList(ids []message.ID) []any {
 	return list
 }
 
-// orNull gives an id, or null for none.
-func orNull(id message.ID) any {
-	if id == 0 {
-		return nil
-	}
-	return id
-}
-
 // lookedUp reads the arguments of the look-up procedures: a URI, and options that say how it matches.
 func (c *metaCall) lookedUp() (pattern, error) {
 	uri, err := arg[string](c, 0, "uri")

@@ -138,7 +138,10 @@ func (g *rig) payload(p message.Payload) string {
 func (g *rig) value(v any) string {
 	switch v := v.(type) {
 	case uint64:
-		if name, ok := g.names[message.ID(v)]; ok {
+		id := message.ID(v)
+		g.subscription(id)
+		g.registration(id)
+		if name, ok := g.names[id]; ok {
 			return name
 		}
 	case []any:
@@ -150,7 +153,7 @@ func (g *rig) value(v any) string {
 	case message.Dict:
 		var w words
 		for _, k := range sortedKeys(v) {
-			w.named(k, g.value(v[k]))
+			w = append(w, k+"="+g.value(v[k]))
 		}
 		return "{" + strings.Join(w, " ") + "}"
 	case nil:
