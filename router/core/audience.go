@@ -26,15 +26,10 @@ func (a *audience) admits(s *Session) bool {
 	return s != a.except && (a.lists == nil || a.lists.admit(s.identity)) && (a.knows == nil || a.knows(s))
 }
 
-// everybodyIn reports whether all subscribers are admitted, without asking for each.
-func (a *audience) everybodyIn(sub *subscription) bool {
-	return a.lists == nil && a.knows == nil && (a.except == nil || !a.except.subscribed(sub))
-}
-
-// among gives the subscribers who are in the audience: the subscription's own list, or one that is built in scratch.
+// among gives the subscribers who are in the audience: a part of the subscription's own list, or one built in scratch.
 func (a *audience) among(sub *subscription, scratch *[]*Session) []*Session {
-	if a.everybodyIn(sub) {
-		return sub.sessions
+	if a.lists == nil && a.knows == nil {
+		return sub.without(a.except)
 	}
 	in := (*scratch)[:0]
 	for _, s := range sub.sessions {

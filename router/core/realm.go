@@ -80,7 +80,7 @@ func (r *Realm) Join(s *Session, now time.Time) error {
 //
 // GOODBYE, HELLO and AUTHENTICATE are the transport's; here they are violations.
 func (r *Realm) Handle(s *Session, m message.Message, now time.Time) error {
-	if r.sessions[s.id] != s {
+	if !s.present {
 		return nil
 	}
 	switch m := m.(type) {

@@ -94,6 +94,21 @@ func (r *Realm) unsubscribe(s *Session, m *message.Unsubscribe) {
 	r.announceUnsubscribed(s, sub, deleted)
 }
 
+// without gives all subscribers but one, who need not be one. That one is moved to the end of the list, where it stays
+// until another one publishes: so nothing is copied, however many there are.
+func (sub *subscription) without(s *Session) []*Session {
+	if s == nil || !s.subscribed(sub) {
+		return sub.sessions
+	}
+	end := len(sub.sessions) - 1
+	if at := s.subscriptions[sub]; at != end {
+		other := sub.sessions[end]
+		sub.sessions[at], sub.sessions[end] = other, s
+		s.subscriptions[sub], other.subscriptions[sub] = end, at
+	}
+	return sub.sessions[:end]
+}
+
 // exit takes a session out of a subscription and tells whether that was the end of it.
 func (r *Realm) exit(s *Session, sub *subscription) (deleted bool) {
 	at, last := s.subscriptions[sub], len(sub.sessions)-1
