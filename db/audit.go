@@ -7,6 +7,8 @@ import (
 	"github.com/jackc/pgx/v5"
 
 	"bulkhead/backend/audit"
+	"bulkhead/internal/errs"
+	"bulkhead/wire"
 )
 
 // Audit reads the record of changes. It is written by the objects' own transactions, and by Record.
@@ -33,7 +35,7 @@ func record(ctx context.Context, tx pgx.Tx, e audit.Entry) error {
 		e.Version, string(e.Actor.Kind), e.Actor.ID, e.Actor.Name, e.Actor.Address, e.Actor.RequestID,
 		string(e.Action), string(e.Severity), string(e.Outcome), e.Project, e.Asset.Kind, e.Asset.Key, e.Asset.Name,
 		text(e.Before), text(e.After))
-	return err
+	return errs.As(wire.Unavailable, err, "the audit log cannot be written, so nothing was changed")
 }
 
 // text gives nil for what is not told.

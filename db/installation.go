@@ -64,10 +64,17 @@ func (a *Assets) FinishInstallation(ctx context.Context, r realms.Realm, e audit
 	return a.move(ctx, r, e, `UPDATE installation SET state = 'ready'`+whereRealm+` AND state = 'provisioning'`, missing("installation"))
 }
 
+// errBusy tells that a step does not fit the state of the installation.
+var errBusy = errs.E(wire.Conflict, "the installation is being made or removed: wait until that is done")
+
+// AbandonInstallation: provisioning → removing.
+func (a *Assets) AbandonInstallation(ctx context.Context, r realms.Realm, e audit.Entry) error {
+	return a.move(ctx, r, e, `UPDATE installation SET state = 'removing'`+whereRealm+` AND state = 'provisioning'`, errBusy)
+}
+
 // BeginRemoval: ready → removing.
 func (a *Assets) BeginRemoval(ctx context.Context, r realms.Realm, export bool, e audit.Entry) error {
-	busy := errs.E(wire.Conflict, "the installation is being made or removed: wait until that is done")
-	return a.move(ctx, r, e, `UPDATE installation SET state = 'removing', export_wanted = $4`+whereRealm+` AND state = 'ready'`, busy, export)
+	return a.move(ctx, r, e, `UPDATE installation SET state = 'removing', export_wanted = $4`+whereRealm+` AND state = 'ready'`, errBusy, export)
 }
 
 // MarkExported says where the export is that was wanted before the removal.
@@ -81,9 +88,9 @@ func (a *Assets) KeepInstallation(ctx context.Context, r realms.Realm, e audit.E
 		AND NOT (SELECT removing FROM project WHERE key = $1)`, missing("installation"))
 }
 
-// DeleteInstallation deletes one that is not ready.
+// DeleteInstallation deletes one that is removing.
 func (a *Assets) DeleteInstallation(ctx context.Context, r realms.Realm, e audit.Entry) error {
-	return a.move(ctx, r, e, `DELETE FROM installation`+whereRealm+` AND state <> 'ready'`, missing("installation"))
+	return a.move(ctx, r, e, `DELETE FROM installation`+whereRealm+` AND state = 'removing'`, missing("installation"))
 }
 
 // move runs a statement that changes the one installation of r where it is in the right state.

@@ -119,14 +119,19 @@ func (a *Assets) undo(ctx context.Context, by audit.Actor, in Installation, caus
 	defer cancel()
 	if err := a.undoProvisioning(ctx, by, in); err != nil {
 		a.damaged.Store(true)
+		a.stale.Store(true)
 		a.Log.ErrorContext(ctx, "a failed installation could not be undone yet", logkey.Realm, in.Realm.Name(), logkey.Error, err)
 	}
 	return cause
 }
 
+// undoProvisioning marks the row before it touches the data: one that has become ready after all, because its commit was
+// done although we were not told so, keeps its data.
 func (a *Assets) undoProvisioning(ctx context.Context, by audit.Actor, in Installation) error {
-	if err := a.Backends.Deprovision(ctx, in.Realm); err != nil {
+	after := in
+	after.State = Removing
+	if err := a.Store.AbandonInstallation(ctx, in.Realm, in.entry(by, audit.InstallationUndo).Failing().Changed(in, after)); err != nil {
 		return err
 	}
-	return a.Store.DeleteInstallation(ctx, in.Realm, in.entry(by, audit.InstallationUndo).Failing().Changed(in, nil))
+	return a.finishRemoval(ctx, by, after)
 }

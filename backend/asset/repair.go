@@ -21,6 +21,12 @@ const (
 // removed is finished, or given back where an export was wanted and is not there. What this process is at is left alone.
 func (a *Assets) Repair(ctx context.Context) error {
 	a.damaged.Store(false)
+	if a.stale.Load() { // a realm whose removal has begun must be gone before its data is
+		if err := a.Load(ctx); err != nil {
+			a.damaged.Store(true)
+			return err
+		}
+	}
 	list, err := a.Store.InstallationsUnfinished(ctx)
 	if err != nil {
 		a.damaged.Store(true)
@@ -103,12 +109,12 @@ func (a *Assets) Run(ctx context.Context) {
 			return
 		case <-every.C:
 		}
+		if a.stale.Load() {
+			a.warn(ctx, "load", a.Load(ctx))
+		}
 		if a.damaged.Load() && a.Now().Sub(repaired) >= repairEvery {
 			repaired = a.Now()
 			a.warn(ctx, "repair", a.Repair(ctx))
-		}
-		if a.stale.Load() {
-			a.warn(ctx, "load", a.Load(ctx))
 		}
 		a.warn(ctx, "retire secrets", a.Retire(ctx))
 	}

@@ -62,11 +62,13 @@ type InstallationStore interface {
 	// BeginInstallation inserts it as provisioning; kind NotFound where the project does not exist or is removing.
 	BeginInstallation(ctx context.Context, in Installation, e audit.Entry) error
 	FinishInstallation(ctx context.Context, r realms.Realm, e audit.Entry) error // provisioning → ready
+	// AbandonInstallation: provisioning → removing; kind Conflict where it is in another state.
+	AbandonInstallation(ctx context.Context, r realms.Realm, e audit.Entry) error
 	// BeginRemoval: ready → removing; kind Conflict where it is in another state.
 	BeginRemoval(ctx context.Context, r realms.Realm, export bool, e audit.Entry) error
 	MarkExported(ctx context.Context, r realms.Realm, where string, e audit.Entry) error
 	KeepInstallation(ctx context.Context, r realms.Realm, e audit.Entry) error   // removing → ready
-	DeleteInstallation(ctx context.Context, r realms.Realm, e audit.Entry) error // provisioning or removing → gone
+	DeleteInstallation(ctx context.Context, r realms.Realm, e audit.Entry) error // removing → gone
 }
 
 // DeviceStore keeps devices and their sealed secrets.

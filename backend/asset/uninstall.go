@@ -102,7 +102,8 @@ func (a *Assets) finishRemoval(ctx context.Context, by audit.Actor, in Installat
 	if err := a.Backends.Deprovision(ctx, in.Realm); err != nil {
 		return err
 	}
-	if err := a.Store.DeleteInstallation(ctx, in.Realm, in.entry(by, audit.InstallationDelete).Changed(in, nil)); err != nil {
+	err := a.Store.DeleteInstallation(ctx, in.Realm, in.entry(by, audit.InstallationDelete).Changed(in, nil))
+	if err != nil && errs.KindOf(err) != wire.NotFound { // not found: it was deleted although we were not told so
 		return err
 	}
 	a.Log.InfoContext(ctx, "uninstalled", logkey.Realm, in.Realm.Name())
