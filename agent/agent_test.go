@@ -100,8 +100,8 @@ func TestRowsThatWereNotAcknowledgedAreSentAgainAfterARestart(t *testing.T) {
 	w := newWorld(t)
 	w.run(t.TempDir())
 	w.table.await(t, atLeast(1))
-	w.table.set(true, nil) // rows arrive, and are never acknowledged
-	unacknowledged := w.table.await(t, atLeast(4))[2:]
+	acknowledged := w.table.set(true, nil) // from now on rows arrive, and nobody is told
+	unacknowledged := w.table.await(t, atLeast(acknowledged + 1))[acknowledged:]
 	w.stop()
 	w.log.await(t, "not joined; the agent keeps trying")
 	w.table.set(false, nil)

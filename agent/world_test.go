@@ -169,7 +169,7 @@ func (w *world) run(dir string) (stop func() time.Duration) {
 	return stop
 }
 
-// eventually waits until a procedure answers, for what has no event to wait for.
+// call calls a function of the agent's; where nobody offers it yet, it asks again: there is no event to wait for.
 func call[Rep any](t *testing.T, s *wampx.Session, uri string) Rep {
 	t.Helper()
 	for {
@@ -242,11 +242,12 @@ func toUint(v any) uint64 {
 	}
 }
 
-// set changes how the table behaves.
-func (t *table) set(lost bool, respond func(wire.Submission) error) {
+// set changes how the table behaves and gives the number of rows so far.
+func (t *table) set(lost bool, respond func(wire.Submission) error) int {
 	t.mu.Lock()
 	defer t.mu.Unlock()
 	t.lost, t.respond = lost, respond
+	return len(t.rows)
 }
 
 // await waits until enough says so of the rows.
