@@ -1,0 +1,21 @@
+package account
+
+// CacheSize is the bound that tests hold the cache to.
+const CacheSize = cacheSize
+
+// Remembered tells how many look-ups are remembered.
+func Remembered(k *Keys) int {
+	k.seen.mu.Lock()
+	defer k.seen.mu.Unlock()
+	return len(k.seen.entries)
+}
+
+// Queued tells how many tickets, used or not, are held in memory.
+func Queued(t *Tickets) int {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	return max(len(t.waiting), len(t.oldest))
+}
+
+// QueueLimit bounds Queued.
+const QueueLimit = 2 * maxAllTickets

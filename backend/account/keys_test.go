@@ -1,0 +1,267 @@
+package account_test
+
+import (
+	"context"
+	"encoding/json"
+	"fmt"
+	"strings"
+	"sync"
+	"testing"
+	"time"
+
+	"bulkhead/backend/account"
+	"bulkhead/internal/errs"
+	"bulkhead/wire"
+)
+
+func TestAKeyOpensUntilItIsRevoked(t *testing.T) {
+	t.Parallel()
+	s := newStage(t)
+	record, key := s.create(t)
+	p, err := s.Authenticate(t.Context(), key)
+	if err != nil || p.ID != record.ID || !p.Owner || p.Name != "ci" || p.Kind != account.KindAPIKey {
+		t.Fatalf("%+v, %v", p, err)
+	}
+	if err := s.Revoke(t.Context(), someone, record.ID); err != nil {
+		t.Fatal(err)
+	}
+	_, err = s.Authenticate(t.Context(), key)
+	kind(t, err, wire.Unauthenticated)
+	if len(s.ended) != 1 || s.ended[0] != record.ID {
+		t.Errorf("told of %v", s.ended)
+	}
+	if err := s.Revoke(t.Context(), someone, record.ID); err != nil {
+		t.Errorf("twice: %v", err)
+	}
+	kind(t, s.Revoke(t.Context(), someone, "aaaaaaaaaaaaaaaa"), wire.NotFound)
+}
+
+func TestAnotherProcessForgetsARevokedKeyWithinASecond(t *testing.T) {
+	t.Parallel()
+	s := newStage(t)
+	other := s.process()
+	record, key := s.create(t)
+	if _, err := other.Authenticate(t.Context(), key); err != nil {
+		t.Fatal(err)
+	}
+	if err := s.Revoke(t.Context(), someone, record.ID); err != nil {
+		t.Fatal(err)
+	}
+	s.clock.pass(time.Second)
+	_, err := other.Authenticate(t.Context(), key)
+	kind(t, err, wire.Unauthenticated)
+}
+
+func TestAKeyEndsAtItsTimeAlsoWhileItIsRemembered(t *testing.T) {
+	t.Parallel()
+	s := newStage(t)
+	_, text, err := s.Create(t.Context(), someone, "short", time.Minute)
+	if err != nil {
+		t.Fatal(err)
+	}
+	s.clock.pass(time.Minute - time.Millisecond)
+	if _, err := s.Authenticate(t.Context(), string(text.Reveal())); err != nil {
+		t.Error(err)
+	}
+	s.clock.pass(time.Millisecond)
+	_, err = s.Authenticate(t.Context(), string(text.Reveal()))
+	kind(t, err, wire.Unauthenticated)
+}
+
+func TestAnUnknownKeyAndAWrongOneGetTheSameAnswer(t *testing.T) {
+	t.Parallel()
+	s := newStage(t)
+	record, key := s.create(t)
+	stranger := account.NewAPIKey()
+	_, unknown := s.Authenticate(t.Context(), string(stranger.Text().Reveal()))
+	_, wrong := s.Authenticate(t.Context(), withID(t, stranger, record.ID))
+	if unknown == nil || wrong == nil || unknown.Error() != wrong.Error() {
+		t.Errorf("%v and %v", unknown, wrong)
+	}
+	if _, err := s.Authenticate(t.Context(), key); err != nil {
+		t.Errorf("the right one: %v", err)
+	}
+}
+
+// withID gives a key of another id with this one's secret: what somebody tries who knows ids from a list.
+func withID(t *testing.T, k account.APIKey, id string) string {
+	t.Helper()
+	k.ID = id
+	return string(k.Text().Reveal())
+}
+
+func TestKeysAreCheckedWithOneLookUpASecond(t *testing.T) {
+	t.Parallel()
+	s := newStage(t)
+	_, key := s.create(t)
+	s.store.hold = make(chan struct{})
+	var all sync.WaitGroup
+	for range 50 {
+		all.Go(func() {
+			if _, err := s.Authenticate(t.Context(), key); err != nil {
+				t.Error(err)
+			}
+		})
+	}
+	close(s.store.hold)
+	all.Wait()
+	if n := s.store.asked.Load(); n != 1 {
+		t.Errorf("%d look-ups for 50 requests at once", n)
+	}
+	s.clock.pass(time.Second)
+	if _, err := s.Authenticate(t.Context(), key); err != nil || s.store.asked.Load() != 2 {
+		t.Errorf("a second later: %d look-ups, %v", s.store.asked.Load(), err)
+	}
+}
+
+func TestADatabaseThatIsDownRefusesAndIsNotRemembered(t *testing.T) {
+	t.Parallel()
+	s := newStage(t)
+	_, key := s.create(t)
+	s.store.fail.Store(true)
+	_, err := s.Authenticate(t.Context(), key)
+	kind(t, err, wire.Unavailable)
+	s.store.fail.Store(false)
+	if _, err := s.Authenticate(t.Context(), key); err != nil {
+		t.Errorf("when it is back: %v", err)
+	}
+}
+
+func TestAFloodOfMadeUpIdsNeitherGrowsNorLocksOut(t *testing.T) {
+	t.Parallel()
+	s := newStage(t)
+	_, key := s.create(t)
+	var all sync.WaitGroup
+	for range 4 {
+		all.Go(func() {
+			for range 1500 {
+				if _, err := s.Authenticate(t.Context(), string(account.NewAPIKey().Text().Reveal())); errs.KindOf(err) != wire.Unauthenticated {
+					t.Error(err)
+				}
+			}
+		})
+	}
+	all.Wait()
+	if n := account.Remembered(s.Keys); n > account.CacheSize {
+		t.Errorf("%d remembered", n)
+	}
+	if _, err := s.Authenticate(t.Context(), key); err != nil {
+		t.Error(err)
+	}
+}
+
+func TestACallerThatGivesUpDoesNotSpoilItForOthers(t *testing.T) {
+	t.Parallel()
+	s := newStage(t)
+	_, key := s.create(t)
+	ctx, cancel := context.WithCancel(t.Context())
+	cancel()
+	_, _ = s.Authenticate(ctx, key)
+	if _, err := s.Authenticate(t.Context(), key); err != nil {
+		t.Error(err)
+	}
+}
+
+func TestKeysThatCannotBeMade(t *testing.T) {
+	t.Parallel()
+	s := newStage(t)
+	for _, try := range []struct {
+		name string
+		life time.Duration
+	}{{"", 0}, {" x", 0}, {"x ", 0}, {strings.Repeat("x", 101), 0}, {"x", time.Second}, {"x", -1}, {"x", 366 * 24 * time.Hour}} {
+		_, _, err := s.Create(t.Context(), someone, try.name, try.life)
+		kind(t, err, wire.Invalid)
+	}
+	if list, err := s.List(t.Context(), "", 10); err != nil || len(list) != 0 {
+		t.Errorf("%+v, %v", list, err)
+	}
+}
+
+func TestAListOfKeysShowsNoSecret(t *testing.T) {
+	t.Parallel()
+	s := newStage(t)
+	for range 3 {
+		s.create(t)
+	}
+	first, err := s.List(t.Context(), "", 2)
+	if err != nil || len(first) != 2 {
+		t.Fatal(first, err)
+	}
+	rest, err := s.List(t.Context(), first[1].ID, 2)
+	if err != nil || len(rest) != 1 || rest[0].ID <= first[1].ID {
+		t.Errorf("%+v, %v", rest, err)
+	}
+	text, err := json.Marshal(append(first, rest...))
+	if err != nil || strings.Contains(string(text), "ash") {
+		t.Errorf("%s, %v", text, err)
+	}
+}
+
+func TestEachKeyHasOneText(t *testing.T) {
+	t.Parallel()
+	good := string(account.NewAPIKey().Text().Reveal())
+	if _, err := account.ParseAPIKey(good); err != nil {
+		t.Fatal(err)
+	}
+	last := good[len(good)-1]
+	bad := []string{
+		"", "bhk_", good + "a", good[:len(good)-1], strings.ToUpper(good), " " + good, good + "\n", strings.Replace(good, "bhk", "bhx", 1),
+		strings.Replace(good, "_", "-", 1), good[:len(good)-1] + string("ab"[map[bool]int{true: 1}[last == 'a']]),
+		good[:30] + flip(good[30]) + good[31:], good[:6] + flip(good[6]) + good[7:],
+	}
+	for _, text := range bad {
+		if _, err := account.ParseAPIKey(text); errs.KindOf(err) != wire.Unauthenticated || strings.Contains(fmt.Sprint(err), good[21:40]) {
+			t.Errorf("%q: %v", text, err)
+		}
+	}
+}
+
+func flip(c byte) string {
+	if c == 'a' {
+		return "b"
+	}
+	return "a"
+}
+
+func TestAKeyDoesNotPrint(t *testing.T) {
+	t.Parallel()
+	k := account.NewAPIKey()
+	secret := string(k.Text().Reveal())[21:73]
+	for _, text := range []string{fmt.Sprint(k), fmt.Sprintf("%+v", k), fmt.Sprintf("%#v", k), fmt.Sprint(k.Text())} {
+		if strings.Contains(text, secret) {
+			t.Errorf("printed: %s", text)
+		}
+	}
+}
+
+func FuzzParseAPIKey(f *testing.F) {
+	f.Add(string(account.NewAPIKey().Text().Reveal()))
+	f.Add("bhk_aaaaaaaaaaaaaaaa_" + strings.Repeat("a", 52) + "_aaaaaaa")
+	f.Add("bhk_")
+	f.Add("")
+	f.Fuzz(func(t *testing.T, text string) {
+		k, err := account.ParseAPIKey(text)
+		if err != nil {
+			if errs.KindOf(err) != wire.Unauthenticated {
+				t.Errorf("kind of %v", err)
+			}
+			return
+		}
+		if string(k.Text().Reveal()) != text {
+			t.Errorf("%q has a second text", text)
+		}
+		if again, err := account.ParseAPIKey(text); err != nil || again.Hash() != k.Hash() {
+			t.Errorf("read twice: %v", err)
+		}
+	})
+}
+
+func BenchmarkAuthenticate(b *testing.B) {
+	s := newStage(b)
+	_, key := s.create(b)
+	for b.Loop() {
+		if _, err := s.Authenticate(b.Context(), key); err != nil {
+			b.Fatal(err)
+		}
+	}
+}

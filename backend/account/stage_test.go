@@ -1,0 +1,101 @@
+package account_test
+
+import (
+	"context"
+	"sync"
+	"sync/atomic"
+	"testing"
+	"time"
+
+	"go.uber.org/goleak"
+
+	"bulkhead/backend/account"
+	"bulkhead/backend/audit"
+	"bulkhead/db"
+	"bulkhead/db/dbtest"
+	"bulkhead/internal/errs"
+	"bulkhead/wire"
+)
+
+func TestMain(m *testing.M) { goleak.VerifyTestMain(dbtest.Main(m)) }
+
+var someone = audit.Actor{Kind: audit.APIKey, ID: "tester"}
+
+// stage is keys over a real database, with a clock that the test moves.
+type stage struct {
+	*account.Keys
+	store *counting
+	clock *clock
+
+	mu    sync.Mutex // guards ended
+	ended []string
+}
+
+func newStage(t testing.TB) *stage {
+	s := &stage{store: &counting{KeyStore: db.NewAPIKeys(dbtest.New(t).DB)}, clock: &clock{now: time.Now()}}
+	s.Keys = s.process()
+	return s
+}
+
+// process is another server process over the same database.
+func (s *stage) process() *account.Keys {
+	return account.NewKeys(s.store, s.clock.Now, func(id string) {
+		s.mu.Lock()
+		defer s.mu.Unlock()
+		s.ended = append(s.ended, id)
+	})
+}
+
+func (s *stage) create(t testing.TB) (account.Record, string) {
+	t.Helper()
+	r, text, err := s.Create(t.Context(), someone, "ci", 0)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return r, string(text.Reveal())
+}
+
+func kind(t testing.TB, err error, want wire.Kind) {
+	t.Helper()
+	if got := errs.KindOf(err); got != want {
+		t.Errorf("error is %q (%v), want %q", got, err, want)
+	}
+}
+
+// counting is a store that counts what it is asked, and fails where it is told to.
+type counting struct {
+	account.KeyStore
+	asked atomic.Int32
+	fail  atomic.Bool
+	hold  chan struct{} // look-ups wait for it where it is set
+}
+
+var errGone = errs.E(wire.Unavailable, "the database cannot be reached")
+
+func (c *counting) APIKey(ctx context.Context, id string) (account.Record, error) {
+	c.asked.Add(1)
+	if c.hold != nil {
+		<-c.hold
+	}
+	if c.fail.Load() {
+		return account.Record{}, errGone
+	}
+	return c.KeyStore.APIKey(ctx, id)
+}
+
+type clock struct {
+	mu  sync.Mutex // guards now
+	now time.Time
+}
+
+func (c *clock) Now() time.Time {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	return c.now
+}
+
+func (c *clock) pass(d time.Duration) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	c.now = c.now.Add(d)
+}

@@ -1,0 +1,162 @@
+package account_test
+
+import (
+	"sync"
+	"sync/atomic"
+	"testing"
+	"time"
+
+	"bulkhead/backend/account"
+	"bulkhead/realms"
+	"bulkhead/wire"
+)
+
+var (
+	alice = account.Principal{Kind: account.KindAPIKey, ID: "alice", Owner: true}
+	bob   = account.Principal{Kind: account.KindAPIKey, ID: "bob"}
+	plant = realms.OfInstallation(1, 2, wire.Prod)
+)
+
+func issue(t testing.TB, tickets *account.Tickets, p account.Principal) string {
+	t.Helper()
+	text, err := tickets.Issue(p, plant)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return string(text.Reveal())
+}
+
+func TestATicketOpensOneSessionInOneRealmUnderOneName(t *testing.T) {
+	t.Parallel()
+	tickets := account.NewTickets(time.Now)
+	text := issue(t, tickets, alice)
+	p, err := tickets.Redeem(plant.Name(), "alice", text)
+	want := realms.Principal{Role: realms.RoleConsole, AuthID: "alice", Project: 1}
+	if err != nil || p != want {
+		t.Errorf("%+v, %v", p, err)
+	}
+	_, err = tickets.Redeem(plant.Name(), "alice", text)
+	kind(t, err, wire.Unauthenticated)
+}
+
+func TestATicketThatWasPresentedWronglyIsGone(t *testing.T) {
+	t.Parallel()
+	for name, try := range map[string]struct{ realm, authid string }{
+		"another realm":     {realms.OfInstallation(1, 2, wire.Dev).Name(), "alice"},
+		"another's project": {realms.OfInstallation(9, 2, wire.Prod).Name(), "alice"},
+		"no realm":          {"", "alice"},
+		"another name":      {plant.Name(), "bob"},
+		"no name":           {plant.Name(), ""},
+	} {
+		tickets := account.NewTickets(time.Now)
+		text := issue(t, tickets, alice)
+		if _, err := tickets.Redeem(try.realm, try.authid, text); err == nil {
+			t.Errorf("%s: it opened", name)
+		}
+		if _, err := tickets.Redeem(plant.Name(), "alice", text); err == nil {
+			t.Errorf("%s: it opened afterwards", name)
+		}
+	}
+	tickets := account.NewTickets(time.Now)
+	for _, text := range []string{"", "x", string(make([]byte, 1000))} {
+		_, err := tickets.Redeem(plant.Name(), "alice", text)
+		kind(t, err, wire.Unauthenticated)
+	}
+	if p, err := tickets.Redeem("", "", ""); err == nil {
+		t.Errorf("nothing opened a session as %+v", p)
+	}
+}
+
+func TestATicketLivesAMinute(t *testing.T) {
+	t.Parallel()
+	c := &clock{now: time.Now()}
+	tickets := account.NewTickets(c.Now)
+	in, late := issue(t, tickets, alice), issue(t, tickets, alice)
+	c.pass(time.Minute - time.Nanosecond)
+	if _, err := tickets.Redeem(plant.Name(), "alice", in); err != nil {
+		t.Error(err)
+	}
+	c.pass(time.Nanosecond)
+	_, err := tickets.Redeem(plant.Name(), "alice", late)
+	kind(t, err, wire.Unauthenticated)
+}
+
+func TestOfTenThousandTicketsRedeemedAtOnceEachWorksOnce(t *testing.T) {
+	t.Parallel()
+	tickets := account.NewTickets(time.Now)
+	const holders, each = 100, 100
+	var texts []string
+	var owners []string
+	for i := range holders {
+		p := account.Principal{Kind: account.KindAPIKey, ID: string(rune('a'+i%26)) + string(rune('0'+i/26))}
+		for range each {
+			texts, owners = append(texts, issue(t, tickets, p)), append(owners, p.ID)
+		}
+	}
+	opened := make([]atomic.Int32, len(texts))
+	var all sync.WaitGroup
+	for range 8 {
+		all.Go(func() {
+			for i := range texts {
+				if _, err := tickets.Redeem(plant.Name(), owners[i], texts[i]); err == nil {
+					opened[i].Add(1)
+				}
+			}
+		})
+	}
+	all.Wait()
+	for i := range opened {
+		if n := opened[i].Load(); n != 1 {
+			t.Fatalf("ticket %d opened %d sessions", i, n)
+		}
+	}
+}
+
+func TestTicketsOfARevokedLoginAreGone(t *testing.T) {
+	t.Parallel()
+	tickets := account.NewTickets(time.Now)
+	hers, his := issue(t, tickets, alice), issue(t, tickets, bob)
+	tickets.Drop("alice")
+	_, err := tickets.Redeem(plant.Name(), "alice", hers)
+	kind(t, err, wire.Unauthenticated)
+	if _, err := tickets.Redeem(plant.Name(), "bob", his); err != nil {
+		t.Error(err)
+	}
+}
+
+func TestNobodyHoardsTickets(t *testing.T) {
+	t.Parallel()
+	c := &clock{now: time.Now()}
+	tickets := account.NewTickets(c.Now)
+	for range account.MaxTickets {
+		issue(t, tickets, alice)
+	}
+	_, err := tickets.Issue(alice, plant)
+	kind(t, err, wire.Exhausted)
+	issue(t, tickets, bob)
+	c.pass(account.TicketLife)
+	issue(t, tickets, alice)
+}
+
+func TestUsedTicketsTakeNoRoom(t *testing.T) {
+	t.Parallel()
+	tickets := account.NewTickets(time.Now)
+	issue(t, tickets, bob) // is not used, so that it stands before all others
+	for range 3 * account.QueueLimit {
+		if _, err := tickets.Redeem(plant.Name(), "alice", issue(t, tickets, alice)); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if n := account.Queued(tickets); n > account.QueueLimit {
+		t.Errorf("%d are held", n)
+	}
+}
+
+func TestATicketIsForSomebodyAndSomewhere(t *testing.T) {
+	t.Parallel()
+	tickets := account.NewTickets(time.Now)
+	_, err := tickets.Issue(account.Principal{}, plant)
+	kind(t, err, wire.Denied)
+	_, err = tickets.Issue(alice, realms.Realm{})
+	kind(t, err, wire.Denied)
+}
