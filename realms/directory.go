@@ -64,6 +64,9 @@ func (d *Directory) Device(s wire.Serial) (Device, bool) {
 	return dev, ok
 }
 
+// Devices yields every device with its serial, in no order.
+func (d *Directory) Devices() iter.Seq2[wire.Serial, Device] { return maps.All(d.devices) }
+
 // Service finds the secret of a service principal of a realm by its name, without "service:".
 func (d *Directory) Service(realm, name string) (secret.Value, bool) {
 	s, ok := d.services[serviceID{realm, name}]

@@ -51,7 +51,7 @@ func newStand(t testing.TB, p *provision.Provisioner, address func(database stri
 	}
 	t.Cleanup(admin.Close)
 	s := &stand{server: newServer(t, db.NewIngest(p), change...), placement: placed, admin: admin}
-	if err := s.Drop(placed.Realm, true); err != nil { // the scripted one of newServer
+	if err := s.Forget(placed.Realm); err != nil { // the one of newServer
 		t.Fatal(err)
 	}
 	s.serve(t)

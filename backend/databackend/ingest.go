@@ -168,21 +168,35 @@ func (in *Ingest) Put(inst Installation) error {
 	return nil
 }
 
-// Drop ends serving an installation. What the database does not have yet stays on disk, or is deleted where forget is set:
-// the installation and its rows are gone then.
-func (in *Ingest) Drop(realm string, forget bool) error {
+// Drop ends serving an installation. What the database does not have yet stays on disk.
+func (in *Ingest) Drop(realm string) {
 	in.mu.Lock()
 	l := in.lanes[realm]
 	delete(in.lanes, realm)
 	in.mu.Unlock()
-	if l == nil {
-		return nil
+	if l != nil {
+		l.stop()
 	}
-	l.stop()
-	if forget {
-		return errs.Wrap("drop "+realm, l.spill.remove())
+}
+
+// Forget ends serving an installation that is gone for good, and deletes what waits on disk for it.
+func (in *Ingest) Forget(realm string) error {
+	in.mu.Lock()
+	l := in.lanes[realm]
+	delete(in.lanes, realm)
+	in.mu.Unlock()
+	if l != nil {
+		l.stop()
+		if err := l.spill.remove(); err != nil {
+			return errs.Wrap("forget "+realm, err)
+		}
 	}
-	return nil
+	// What runs before this one left for it, under whatever schema it had then.
+	left, err := filepath.Glob(filepath.Join(in.config.Dir, realm+".*"))
+	for _, dir := range left {
+		err = errors.Join(err, os.RemoveAll(dir))
+	}
+	return errs.Wrap("forget "+realm, err)
 }
 
 func (in *Ingest) lane(realm string) *lane {

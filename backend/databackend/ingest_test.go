@@ -536,14 +536,12 @@ func TestAnInstallationThatIsDroppedForGoodLeavesNothing(t *testing.T) {
 	if n := len(filesUnder(t, s.config.Dir, ".seg")); n != 1 {
 		t.Fatalf("%d segments", n)
 	}
-	if err := s.Drop("realm-1-2-prod", false); err != nil {
-		t.Fatal(err)
-	}
+	s.Drop("realm-1-2-prod")
 	s.put(t, "realm-1-2-prod", 1, "p_x")
 	if n := len(filesUnder(t, s.config.Dir, ".seg")); n != 1 {
 		t.Errorf("%d segments after it was served again", n)
 	}
-	if err := s.Drop("realm-1-2-prod", true); err != nil {
+	if err := s.Forget("realm-1-2-prod"); err != nil {
 		t.Fatal(err)
 	}
 	if n := len(filesUnder(t, s.config.Dir, ".seg")); n != 0 {
@@ -551,6 +549,10 @@ func TestAnInstallationThatIsDroppedForGoodLeavesNothing(t *testing.T) {
 	}
 	s.put(t, "realm-1-2-prod", 1, "p_x")
 	mustAppend(t, s, number(2), databackend.Spilled)
+	s.Drop("realm-1-2-prod")
+	if err := s.Forget("realm-1-2-prod"); err != nil || len(filesUnder(t, s.config.Dir, ".seg")) != 0 {
+		t.Errorf("what an earlier run left is still there, %v", err)
+	}
 }
 
 func TestASecondServerIsKeptOutOfTheSpill(t *testing.T) {

@@ -1,0 +1,133 @@
+package databackend
+
+import (
+	"context"
+	"errors"
+	"io"
+	"os"
+	"path/filepath"
+	"time"
+
+	"bulkhead/internal/errs"
+	"bulkhead/realms"
+	"bulkhead/wire"
+)
+
+// Provisioner makes and removes schemas, roles and tables.
+type Provisioner interface {
+	Provision(ctx context.Context, r realms.Realm, t Template) (Placement, error)
+	Deprovision(ctx context.Context, r realms.Realm) error
+	Placement(ctx context.Context, r realms.Realm) (Placement, error)
+}
+
+// Templates knows the template with which an installation was made.
+type Templates interface {
+	Template(ctx context.Context, r realms.Realm) ([]byte, error)
+}
+
+// TableExporter writes all rows of a table as CSV.
+type TableExporter interface {
+	Export(ctx context.Context, p Placement, t Table, w io.Writer) error
+}
+
+// Backends is the life of installations' data from its making to its removal, for those who know nothing of templates.
+type Backends struct {
+	Provisioner Provisioner
+	Templates   Templates
+	Ingest      *Ingest
+	Tables      TableExporter
+	Exports     string // directory that keeps exports
+}
+
+// Check tells whether a template can be provisioned.
+func (b *Backends) Check(template []byte) error {
+	_, err := parsed(template)
+	return err
+}
+
+// parsed reads a template that came without a file's name.
+func parsed(template []byte) (Template, error) { return ParseTemplate("template", template) }
+
+// Provision makes what keeps the data of an installation.
+func (b *Backends) Provision(ctx context.Context, r realms.Realm, template []byte) error {
+	t, err := parsed(template)
+	if err != nil {
+		return err
+	}
+	_, err = b.Provisioner.Provision(ctx, r, t)
+	return err
+}
+
+// Deprovision removes the data of an installation, the rows that still wait on disk among it.
+func (b *Backends) Deprovision(ctx context.Context, r realms.Realm) error {
+	if err := b.Ingest.Forget(r.Name()); err != nil {
+		return err
+	}
+	return b.Provisioner.Deprovision(ctx, r)
+}
+
+// AgentPublications tells what the agents publish into an installation themselves.
+func (b *Backends) AgentPublications(template []byte) ([]wire.AgentPublication, error) {
+	t, err := parsed(template)
+	return t.Agent, err
+}
+
+// Open has the ingest serve an installation, and tells all that serving it needs.
+func (b *Backends) Open(ctx context.Context, r realms.Realm) (Installation, error) {
+	template, err := b.Templates.Template(ctx, r)
+	if err != nil {
+		return Installation{}, err
+	}
+	return b.open(ctx, r, template)
+}
+
+func (b *Backends) open(ctx context.Context, r realms.Realm, template []byte) (Installation, error) {
+	t, err := parsed(template)
+	if err != nil {
+		return Installation{}, errs.As(wire.Internal, err, "the stored template cannot be read")
+	}
+	placed, err := b.Provisioner.Placement(ctx, r)
+	if err != nil {
+		return Installation{}, err
+	}
+	inst := Installation{Realm: r.Name(), Project: r.Project, Template: t, Placement: placed}
+	return inst, b.Ingest.Put(inst)
+}
+
+// Export keeps all rows of an installation as CSV files in a new directory, and gives its path. What waits on disk is
+// stored before.
+func (b *Backends) Export(ctx context.Context, r realms.Realm, template []byte) (where string, err error) {
+	inst, err := b.open(ctx, r, template)
+	if err != nil {
+		return "", errs.Wrap("export "+r.Name(), err)
+	}
+	if err := b.Ingest.Flush(ctx, inst.Realm); err != nil {
+		return "", errs.Wrap("export "+r.Name(), err)
+	}
+	where = filepath.Join(b.Exports, inst.Realm+"-"+time.Now().UTC().Format("20060102T150405Z"))
+	if err := b.exportInto(ctx, where, inst); err != nil {
+		return "", errors.Join(errs.Wrap("export "+r.Name(), err), os.RemoveAll(where))
+	}
+	return where, nil
+}
+
+func (b *Backends) exportInto(ctx context.Context, dir string, inst Installation) error {
+	if err := os.MkdirAll(dir, 0o700); err != nil {
+		return errs.As(wire.Unavailable, err, "the export cannot be written")
+	}
+	for _, t := range inst.Template.Tables {
+		if err := b.exportTable(ctx, filepath.Join(dir, t.Name+".csv"), inst.Placement, t); err != nil {
+			return err
+		}
+	}
+	return errors.Join(syncDir(dir), syncDir(filepath.Dir(dir)))
+}
+
+func (b *Backends) exportTable(ctx context.Context, file string, p Placement, t Table) error {
+	f, err := os.OpenFile(file, os.O_WRONLY|os.O_CREATE|os.O_EXCL, 0o600)
+	if err != nil {
+		return errs.As(wire.Unavailable, err, "the export cannot be written")
+	}
+	err = b.Tables.Export(ctx, p, t, f)
+	return errors.Join(err, f.Sync(), f.Close())
+}
