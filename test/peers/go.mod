@@ -10,9 +10,11 @@ require (
 	bulkhead v0.0.0
 	github.com/fxamacker/cbor/v2 v2.9.4
 	github.com/gammazero/nexus/v3 v3.3.0
+	github.com/google/go-cmp v0.7.0
 	github.com/gorilla/websocket v1.5.3
 	github.com/prometheus/client_golang v1.25.0
 	github.com/vmihailenco/msgpack/v5 v5.4.1
+	go.uber.org/goleak v1.3.0
 )
 
 require (

@@ -11,7 +11,7 @@ import (
 	"bulkhead/test/peers/internal/subject"
 )
 
-var callPlan = load.CallPlan{Realm: scene.Main, Callers: 4, Callees: 4, Outstanding: 32, Serializer: frame.JSON}
+var callPlan = load.CallPlan{Realm: scene.Main, Callers: 4, Callees: 4, Window: 32, Serializer: frame.JSON}
 
 // calls measures what a call costs, from CALL to RESULT.
 type calls struct{ tls bool }
@@ -19,7 +19,7 @@ type calls struct{ tls bool }
 func (m calls) measure(ctx context.Context, b *bench) (report.Measure, error) {
 	var all []*contestant
 	defer func() { closeAll(all) }()
-	for _, k := range []subject.Kind{subject.Bulkhead, subject.Nexusd} {
+	for _, k := range []subject.Kind{subject.Bulkhead, subject.Nexusd, subject.Floor} {
 		proc, target, err := b.start(ctx, k, m.tls)
 		if err != nil {
 			return report.Measure{}, err
@@ -39,14 +39,16 @@ func (m calls) measure(ctx context.Context, b *bench) (report.Measure, error) {
 		return report.Measure{}, err
 	}
 	out := report.Measure{
-		Title: fmt.Sprintf("CPU per call, %d callers × %d callees, %d outstanding in all, %d bytes, JSON, %s",
-			callPlan.Callers, callPlan.Callees, callPlan.Outstanding, frame.PayloadSize, over(m.tls)),
+		Title: fmt.Sprintf("CPU per call, %d callers × %d callees, %d outstanding each, %d bytes, JSON, %s",
+			callPlan.Callers, callPlan.Callees, callPlan.Window, frame.PayloadSize, over(m.tls)),
 		Per:  "call",
 		Rows: rows(all),
 	}
 	ratio, ok := cpuRatio(all[0], all[1])
+	least, okLeast := cpuRatio(all[0], all[2])
 	out.Checks = []report.Check{
 		report.RatioGoal("CPU against nexusd", ratio, ok, 1.0/5),
+		report.RatioNote("CPU against the floor", least, okLeast),
 		report.None("answers lost", out.Rows[0].Lost),
 		report.None("calls refused", out.Rows[0].Refused),
 	}

@@ -16,6 +16,17 @@ import (
 // idleGoal is the resident memory that an idle session may take.
 const idleGoal = 14 // KiB
 
+// idleOrder is who takes part: ours as tenants get it.
+var idleOrder = []struct {
+	kind  subject.Kind
+	realm string
+	cra   bool
+}{
+	{subject.Bulkhead, scene.DataRealm, true},
+	{subject.Nexusd, scene.Main, false},
+	{subject.Floor, scene.Main, false},
+}
+
 // idle measures the memory of sessions that do nothing.
 type idle struct{}
 
@@ -25,10 +36,10 @@ func (idle) measure(ctx context.Context, b *bench) (report.Measure, error) {
 		return report.Measure{}, err
 	}
 	out := report.Measure{Title: fmt.Sprintf("resident memory per idle session, %d of them, no TLS", n), Per: "session"}
-	for _, k := range []subject.Kind{subject.Bulkhead, subject.Nexusd, subject.Floor} {
-		row, err := b.holdIdle(ctx, k, n)
+	for _, who := range idleOrder {
+		row, err := b.holdIdle(ctx, who.kind, load.JoinPlan{Realm: who.realm, CRA: who.cra, Workers: joinWorkers, Limit: n})
 		if err != nil {
-			return out, fmt.Errorf("%s: %w", k, err)
+			return out, fmt.Errorf("%s: %w", who.kind, err)
 		}
 		out.Rows = append(out.Rows, row)
 	}
@@ -42,7 +53,7 @@ func (idle) measure(ctx context.Context, b *bench) (report.Measure, error) {
 }
 
 // holdIdle measures one server, and what the joins cost while it is at it.
-func (b *bench) holdIdle(ctx context.Context, k subject.Kind, n int) (report.Row, error) {
+func (b *bench) holdIdle(ctx context.Context, k subject.Kind, plan load.JoinPlan) (report.Row, error) {
 	proc, target, err := b.start(ctx, k, false)
 	if err != nil {
 		return report.Row{}, err
@@ -52,8 +63,8 @@ func (b *bench) holdIdle(ctx context.Context, k subject.Kind, n int) (report.Row
 	if err != nil {
 		return report.Row{}, err
 	}
-	l := &idleLoad{target: target, n: n}
-	c := &contestant{name: string(k), proc: proc, load: l}
+	l := &idleLoad{target: target, plan: plan}
+	c := &contestant{name: joinName(k, plan.CRA), proc: proc, load: l}
 	defer l.Close()
 	joined, err := c.round(ctx, 0)
 	if err != nil {
@@ -66,7 +77,7 @@ func (b *bench) holdIdle(ctx context.Context, k subject.Kind, n int) (report.Row
 	if err != nil {
 		return report.Row{}, err
 	}
-	row := report.Row{Subject: c.name, Bytes: float64(after-before) / float64(n), Summary: measure.Series{joined}.Summarize()}
+	row := report.Row{Subject: c.name, Bytes: float64(after-before) / float64(plan.Limit), Summary: measure.Series{joined}.Summarize()}
 	row.Lost = l.sessions.Ended()
 	return row, b.profileHeap(ctx, "idle", k, proc)
 }
@@ -74,15 +85,15 @@ func (b *bench) holdIdle(ctx context.Context, k subject.Kind, n int) (report.Row
 // idleLoad joins a number of sessions and leaves them open.
 type idleLoad struct {
 	target   load.Target
-	n        int
+	plan     load.JoinPlan
 	sessions *load.Idle
 }
 
 // Run joins all, however long it takes.
 func (l *idleLoad) Run(ctx context.Context, _ time.Duration) (r measure.Round, err error) {
 	start := time.Now()
-	l.sessions, err = load.NewIdle(ctx, l.target, scene.Main, l.n, joinWorkers)
-	return measure.Round{Ops: int64(l.n), Elapsed: time.Since(start)}, err
+	l.sessions, err = load.NewIdle(ctx, l.target, l.plan)
+	return measure.Round{Ops: int64(l.plan.Limit), Elapsed: time.Since(start)}, err
 }
 
 func (l *idleLoad) Close() {

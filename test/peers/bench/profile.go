@@ -30,7 +30,7 @@ func (b *bench) profileRounds(ctx context.Context, name string, c *contestant) e
 		}
 		select {
 		case err := <-fetched:
-			return err
+			return errors.Join(err, b.fetch(ctx, c.proc, "allocs", name+".allocs"))
 		default:
 		}
 	}
@@ -41,7 +41,7 @@ func (b *bench) profileHeap(ctx context.Context, name string, k subject.Kind, p 
 	if b.profile == "" || k != subject.Bulkhead {
 		return nil
 	}
-	return errors.Join(b.fetch(ctx, p, "heap", name+".heap"), b.fetch(ctx, p, "goroutine", name+".goroutine"))
+	return errors.Join(b.fetch(ctx, p, "heap", name+".heap"), b.fetch(ctx, p, "heap?debug=1", name+".heaptext"), b.fetch(ctx, p, "goroutine", name+".goroutine"))
 }
 
 func (b *bench) fetch(ctx context.Context, p *subject.Process, what, name string) error {

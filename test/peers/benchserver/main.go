@@ -76,7 +76,7 @@ func listen(flags scene.Flags, r *router.Router) (net.Listener, error) {
 	return tls.NewListener(guard, &tls.Config{Certificates: []tls.Certificate{pair}, MinVersion: tls.VersionTLS12, NextProtos: []string{"http/1.1"}}), nil
 }
 
-// populate makes the realms and the devices.
+// populate makes the realms and the devices: those of a tenant through the directory, the open ones as an embedder would.
 func populate(r *router.Router) error {
 	r.Apply((&realms.Directory{}).Edit(func(e *realms.Editor) {
 		e.PutRealm(realms.Entry{Realm: realms.OfProject(scene.Project)})
@@ -88,14 +88,9 @@ func populate(r *router.Router) error {
 			})
 		}
 	}))
+	embedded := router.NewNexus(r)
 	for _, name := range scene.OpenRealms() {
-		adder, ok := any(r).(interface {
-			AddRealm(*nexus.RealmConfig) error
-		})
-		if !ok {
-			continue
-		}
-		if err := adder.AddRealm(&nexus.RealmConfig{URI: wamp.URI(name), AnonymousAuth: true}); err != nil {
+		if err := embedded.AddRealm(&nexus.RealmConfig{URI: wamp.URI(name), AnonymousAuth: true}); err != nil {
 			return fmt.Errorf("realm %s: %w", name, err)
 		}
 	}

@@ -79,6 +79,16 @@ func (t *Template) Append(dst []byte, id uint64, stamp Stamp) []byte {
 	return dst
 }
 
+// AppendServer appends the message as a server's frame, made with the given id and the text of a payload.
+func (t *Template) AppendServer(dst []byte, id uint64, payload []byte) []byte {
+	var scratch [20]byte
+	idBytes := t.s.appendUint(scratch[:0], id)
+	dst = appendHeader(dst, t.s.Op(), len(t.before)+len(idBytes)+len(t.after), 0)
+	dst = append(append(append(dst, t.before...), idBytes...), t.after...)
+	copy(dst[len(dst)-len(t.after)+t.stampAt:], payload)
+	return dst
+}
+
 func writeStamp(b []byte, s Stamp) {
 	putHex(b[senderAt:seqAt], uint64(s.Sender))
 	putHex(b[seqAt:nanosAt], uint64(s.Seq))

@@ -14,11 +14,11 @@ import (
 
 // CallPlan says who calls whom. Every caller calls the callees in turn.
 type CallPlan struct {
-	Realm       string
-	Callers     int
-	Callees     int
-	Outstanding int // calls that are not answered yet, of all callers together
-	Serializer  frame.Serializer
+	Realm      string
+	Callers    int
+	Callees    int
+	Window     int // calls of one caller that are not answered yet
+	Serializer frame.Serializer
 }
 
 // Calls is callers and callees that have joined.
@@ -62,7 +62,7 @@ func (c *Calls) join(ctx context.Context, t Target, plan CallPlan) error {
 		if err != nil {
 			return err
 		}
-		c.callers = append(c.callers, &caller{session: s, calls: calls, window: plan.Outstanding / plan.Callers})
+		c.callers = append(c.callers, &caller{session: s, calls: calls, window: plan.Window})
 	}
 	return nil
 }
@@ -107,9 +107,17 @@ type callee struct {
 	out     []byte
 }
 
-// serve runs until the session ends. A callee that fails shows as answers that are lost.
+// serve runs until the session ends; what one read brings is answered in one write. A callee that fails shows as answers
+// that are lost.
 func (c *callee) serve() {
-	for c.session.scan.Fill() == nil && c.session.each(c.invocation) == nil {
+	for c.session.scan.Fill() == nil {
+		c.out = c.out[:0]
+		if c.session.each(c.invocation) != nil {
+			return
+		}
+		if _, err := c.session.conn.Write(c.out); err != nil {
+			return
+		}
 	}
 }
 
@@ -117,9 +125,8 @@ func (c *callee) invocation(h frame.Head, message []byte) error {
 	if h.Code != codeInvocation {
 		return fmt.Errorf("not an invocation: %.200q", message)
 	}
-	c.out = c.yield.Append(c.out[:0], h.IDs[0], frame.Stamp{})
-	_, err := c.session.conn.Write(c.out)
-	return err
+	c.out = c.yield.Append(c.out, h.IDs[0], frame.Stamp{})
+	return nil
 }
 
 // pending is a power of two and more than any window, so that a request's time of sending is found by its id.
@@ -159,19 +166,18 @@ func (c *caller) run(ctx context.Context, until time.Time) error {
 	return ctx.Err()
 }
 
-// fill sends as many calls as the window has room for, each in a write of its own, as client libraries do.
+// fill sends as many calls as the window has room for, in one write.
 func (c *caller) fill() error {
+	c.out = c.out[:0]
 	for ; c.outstanding < c.window; c.outstanding++ {
 		c.session.request++
 		id, now := c.session.request, sinceEpoch()
 		c.sentAt[id%pending] = now
 		c.sent++
-		c.out = c.calls[id%uint64(len(c.calls))].Append(c.out[:0], id, frame.Stamp{Nanos: now})
-		if _, err := c.session.conn.Write(c.out); err != nil {
-			return err
-		}
+		c.out = c.calls[id%uint64(len(c.calls))].Append(c.out, id, frame.Stamp{Nanos: now})
 	}
-	return nil
+	_, err := c.session.conn.Write(c.out)
+	return err
 }
 
 // await takes the answers that one read brings. If none comes in time, those outstanding are given up.

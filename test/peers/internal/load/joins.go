@@ -20,6 +20,15 @@ type JoinPlan struct {
 	Limit   int // sessions that are open at once
 }
 
+// login is how the i-th session joins.
+func (p JoinPlan) login(i int, from net.IP) Login {
+	l := Login{Realm: p.Realm, Source: from}
+	if p.CRA {
+		l.Device = i%scene.Devices + 1
+	}
+	return l
+}
+
 // Joins joins as fast as it can.
 type Joins struct {
 	target Target
@@ -75,13 +84,9 @@ type joiner struct {
 }
 
 func (w *joiner) run(ctx context.Context, until time.Time) {
-	login := Login{Realm: w.plan.Realm, Source: source(w.number)}
 	for i := w.number; len(w.open) < w.limit && time.Now().Before(until); i += w.plan.Workers {
-		if w.plan.CRA {
-			login.Device = i%scene.Devices + 1
-		}
 		start := time.Now()
-		s, err := Join(ctx, w.target, login)
+		s, err := Join(ctx, w.target, w.plan.login(i, source(w.number)))
 		if err != nil {
 			w.err = err
 			return
@@ -113,16 +118,16 @@ func (i *Idle) hold(s *Session) {
 // Ended is how many of the sessions did not last.
 func (i *Idle) Ended() int64 { return i.ended.Load() }
 
-// NewIdle joins n sessions by so many workers and holds them until Close.
-func NewIdle(ctx context.Context, t Target, realm string, n, workers int) (*Idle, error) {
-	opened := make(chan *Session, n)
-	errs := make([]error, workers)
+// NewIdle joins as many sessions as the plan's limit and holds them until Close.
+func NewIdle(ctx context.Context, t Target, plan JoinPlan) (*Idle, error) {
+	opened := make(chan *Session, plan.Limit)
+	errs := make([]error, plan.Workers)
 	var running sync.WaitGroup
-	for w := range workers {
+	for w := range plan.Workers {
 		running.Go(func() {
-			for i := w; i < n && errs[w] == nil; i += workers {
+			for i := w; i < plan.Limit && errs[w] == nil; i += plan.Workers {
 				var s *Session
-				if s, errs[w] = Join(ctx, t, Login{Realm: realm, Source: source(i % 100)}); s != nil {
+				if s, errs[w] = Join(ctx, t, plan.login(i, source(i%100))); s != nil {
 					opened <- s
 				}
 			}

@@ -15,22 +15,26 @@ const answerTimeout = time.Second
 
 // publisher keeps a window of publications that are not acknowledged yet.
 type publisher struct {
-	session  *Session
-	number   uint8
-	window   int
-	template *frame.Template
-	out      []byte
+	session   *Session
+	number    uint8
+	window    int
+	perSecond int // 0: as many as the window lets
+	template  *frame.Template
+	out       []byte
 
 	seq     uint32
 	settled uint64 // the highest request id that was answered or given up
 
-	sent, acknowledged, refused int64 // of this round
+	started                     time.Time // the round
+	sent, acknowledged, refused int64     // of this round
 }
 
 // run publishes until the time is up and all is answered.
 func (p *publisher) run(ctx context.Context, until time.Time) error {
 	p.sent, p.acknowledged, p.refused = 0, 0, 0
+	p.started = time.Now()
 	for time.Now().Before(until) && ctx.Err() == nil {
+		p.pace()
 		if err := p.fill(); err != nil {
 			return fmt.Errorf("publisher: %w", err)
 		}
@@ -48,19 +52,33 @@ func (p *publisher) run(ctx context.Context, until time.Time) error {
 
 func (p *publisher) outstanding() int { return int(p.session.request - p.settled) }
 
-// fill sends as many publications as the window has room for, each in a write of its own, as client libraries do: a router
-// that gathers shall not profit from a generator that does.
+// due is how many publications the pace allows to be sent now.
+func (p *publisher) due() int64 {
+	if p.perSecond == 0 {
+		return int64(p.window)
+	}
+	return int64(time.Since(p.started).Seconds()*float64(p.perSecond)) - p.sent
+}
+
+// pace waits until a publication is due.
+func (p *publisher) pace() {
+	for p.due() <= 0 {
+		time.Sleep(time.Millisecond)
+	}
+}
+
+// fill sends as many publications as the window has room for and are due, in one write.
 func (p *publisher) fill() error {
-	for p.outstanding() < p.window {
+	p.out = p.out[:0]
+	now := sinceEpoch()
+	for due := p.due(); p.outstanding() < p.window && due > 0; due-- {
 		p.session.request++
 		p.seq++
 		p.sent++
-		p.out = p.template.Append(p.out[:0], p.session.request, frame.Stamp{Sender: p.number, Seq: p.seq, Nanos: sinceEpoch()})
-		if _, err := p.session.conn.Write(p.out); err != nil {
-			return err
-		}
+		p.out = p.template.Append(p.out, p.session.request, frame.Stamp{Sender: p.number, Seq: p.seq, Nanos: now})
 	}
-	return nil
+	_, err := p.session.conn.Write(p.out)
+	return err
 }
 
 // await takes the acknowledgements that one read brings. If none comes in time, those outstanding are given up.

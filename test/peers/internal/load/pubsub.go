@@ -79,6 +79,13 @@ func (p PubSubPlan) login(i int, s frame.Serializer) Login {
 	return l
 }
 
+// Pace bounds how many publications a publisher sends in a second; 0 is as many as its window lets. Call it between runs.
+func (p *PubSub) Pace(perSecond int) {
+	for _, pub := range p.publishers {
+		pub.perSecond = perSecond
+	}
+}
+
 // Run publishes for the time d, then waits for what is under way.
 func (p *PubSub) Run(ctx context.Context, d time.Duration) (measure.Round, error) {
 	for _, s := range p.subscribers {

@@ -159,5 +159,5 @@ func Read(file string) (*Report, error) {
 // Stamp notes when the run ended and how long it took.
 func (r *Report) Stamp(start, end time.Time) {
 	r.Date = end.Format(time.DateOnly)
-	r.Took = strings.TrimSuffix(end.Sub(start).Round(time.Second).String(), "0s")
+	r.Took = strings.Replace(end.Sub(start).Round(time.Second).String(), "m0s", "m", 1)
 }

@@ -1,4 +1,4 @@
-package main
+package floor
 
 import (
 	"net"
@@ -23,14 +23,20 @@ func newConnection(conn net.Conn, s frame.Serializer) *connection {
 	return &connection{conn: conn, s: s, signal: make(chan struct{}, 1)}
 }
 
-func (c *connection) queue(frame []byte) {
+// queue queues a frame's bytes.
+func (c *connection) queue(b []byte) {
 	c.mu.Lock()
-	c.queued = append(c.queued, frame...)
-	first := len(c.queued) == len(frame)
+	c.queued = append(c.queued, b...)
+	first := len(c.queued) == len(b)
 	c.mu.Unlock()
 	if first {
 		c.wake()
 	}
+}
+
+// acknowledge queues an answer that is nothing but a code, the request's id and one of its own.
+func (c *connection) acknowledge(code, request uint64) {
+	c.queue(frame.AppendServer(nil, c.s.Op(), frame.AppendHead(nil, c.s, code, request, 1)))
 }
 
 func (c *connection) close() {
