@@ -44,7 +44,7 @@ func TestAPageIsMadeFromAnEarlierRun(t *testing.T) {
 	t.Parallel()
 	dir := t.TempDir()
 	from, page := filepath.Join(dir, "run.json"), filepath.Join(dir, "performance.md")
-	earlier := &report.Report{Measures: []report.Measure{{Name: "idle", Per: "session", Checks: []report.Check{report.None("sessions lost", 3)}}}}
+	earlier := &report.Report{Measures: []report.Measure{{Name: "idle", Per: "session", Rows: []report.Row{{Subject: "bulkhead", Bytes: 9000}}, Checks: []report.Check{report.None("sessions lost", 3)}}}}
 	if err := earlier.Write(from); err != nil {
 		t.Fatal(err)
 	}

@@ -13,7 +13,7 @@ var pageText string
 var page = template.Must(template.New("performance").Funcs(template.FuncMap{
 	"row": func(cells []string) string { return "| " + strings.Join(cells, " | ") + " |" },
 	"rule": func(cells []string) string {
-		return "| --- |" + strings.Repeat(" ---: |", len(cells)-1)
+		return "| --- |" + strings.Repeat(" ---: |", max(0, len(cells)-1))
 	},
 	"columns": func(m Measure) map[string]any {
 		head, rows := m.columns()
