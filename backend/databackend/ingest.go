@@ -144,6 +144,7 @@ func lockDir(dir string) (*os.File, error) {
 }
 
 // Put has the ingest serve an installation, or serve it with another template. What an earlier run left for it is stored.
+// While it is being closed, Put is refused.
 func (in *Ingest) Put(inst Installation) error {
 	in.mu.Lock()
 	defer in.mu.Unlock()
@@ -151,6 +152,9 @@ func (in *Ingest) Put(inst Installation) error {
 		return errs.E(wire.Unavailable, "the server is stopping")
 	}
 	if l, ok := in.lanes[inst.Realm]; ok {
+		if l.queue.isClosed() {
+			return errs.E(wire.Unavailable, "the installation is being closed")
+		}
 		l.serve(inst)
 		return nil
 	}
@@ -170,33 +174,35 @@ func (in *Ingest) Put(inst Installation) error {
 
 // Drop ends serving an installation. What the database does not have yet stays on disk.
 func (in *Ingest) Drop(realm string) {
-	in.mu.Lock()
-	l := in.lanes[realm]
-	delete(in.lanes, realm)
-	in.mu.Unlock()
-	if l != nil {
+	if l := in.lane(realm); l != nil {
 		l.stop()
+		in.leave(realm, l)
 	}
 }
 
 // Forget ends serving an installation that is gone for good, and deletes what waits on disk for it.
 func (in *Ingest) Forget(realm string) error {
-	in.mu.Lock()
-	l := in.lanes[realm]
-	delete(in.lanes, realm)
-	in.mu.Unlock()
-	if l != nil {
+	var err error
+	if l := in.lane(realm); l != nil {
 		l.stop()
-		if err := l.spill.remove(); err != nil {
-			return errs.Wrap("forget "+realm, err)
-		}
+		err = l.spill.remove()
+		in.leave(realm, l)
 	}
 	// What runs before this one left for it, under whatever schema it had then.
-	left, err := filepath.Glob(filepath.Join(in.config.Dir, realm+".*"))
+	left, errGlob := filepath.Glob(filepath.Join(in.config.Dir, realm+".*"))
 	for _, dir := range left {
 		err = errors.Join(err, os.RemoveAll(dir))
 	}
-	return errs.Wrap("forget "+realm, err)
+	return errs.Wrap("forget "+realm, errors.Join(err, errGlob))
+}
+
+// leave forgets a lane that has stopped; until then nobody may open its spill again.
+func (in *Ingest) leave(realm string, l *lane) {
+	in.mu.Lock()
+	defer in.mu.Unlock()
+	if in.lanes[realm] == l {
+		delete(in.lanes, realm)
+	}
 }
 
 func (in *Ingest) lane(realm string) *lane {

@@ -141,3 +141,9 @@ func (q *queue) close() {
 	q.closed = true
 	signal(q.wake)
 }
+
+func (q *queue) isClosed() bool {
+	q.mu.Lock()
+	defer q.mu.Unlock()
+	return q.closed
+}

@@ -133,3 +133,10 @@ var boundLayouts = []string{
 	time.RFC3339, "2006-01-02T15:04:05Z0700", "2006-01-02T15:04:05", "2006-01-02 15:04:05Z07:00", "2006-01-02 15:04:05",
 	"2006-01-02T15:04Z07:00", "2006-01-02T15:04", "2006-01-02 15:04", time.DateOnly, "2006-01", "2006",
 }
+
+// ParseRefused reads what a caller of databackend.errors.<table> gave as args[0]: how many refusals it wants.
+func ParseRefused(raw any) (limit int, err error) {
+	r := newRequest(raw, "limit")
+	n := r.integer("limit", wire.ErrInvalidLimit, 1, maxRefusals, 100)
+	return int(n), r.err
+}
