@@ -44,6 +44,7 @@ type settings struct {
 	application string
 	maxConns    int32
 	log         *slog.Logger
+	tracer      pgx.QueryTracer
 }
 
 // WithApplicationName tells the server who is connected; default bulkhead.
@@ -54,6 +55,9 @@ func WithMaxConns(n int) Option { return func(s *settings) { s.maxConns = int32(
 
 // WithLogger says where to log; default slog.Default().
 func WithLogger(log *slog.Logger) Option { return func(s *settings) { s.log = log } }
+
+// WithTracer has a tracer see every statement, those of db/provision too.
+func WithTracer(t pgx.QueryTracer) Option { return func(s *settings) { s.tracer = t } }
 
 // Open connects to the platform's database and proves that it answers. The url has a password: errors do not repeat it.
 func Open(ctx context.Context, url string, options ...Option) (*DB, error) {
@@ -87,6 +91,7 @@ func poolConfig(url string, s settings) (*pgxpool.Config, error) {
 	config.MaxConnLifetime = 30 * time.Minute
 	config.MaxConnLifetimeJitter = 3 * time.Minute
 	config.ConnConfig.ConnectTimeout = connectTimeout
+	config.ConnConfig.Tracer = s.tracer
 	config.ConnConfig.DefaultQueryExecMode = pgx.QueryExecModeCacheStatement
 	for key, value := range map[string]string{
 		"application_name":                    s.application,

@@ -157,6 +157,14 @@ func (s *Server) prepare(ctx context.Context) error {
 	if err := d.Migrate(ctx); err != nil {
 		return err
 	}
+	d.Close()
+	// Nobody may be connected to what is copied; a scheduler of an extension would be.
+	if _, err := s.admin.Exec(ctx, "ALTER DATABASE "+s.template+" ALLOW_CONNECTIONS false"); err != nil {
+		return err
+	}
+	if _, err := s.admin.Exec(ctx, "SELECT pg_terminate_backend(pid, 5000) FROM pg_stat_activity WHERE datname = $1", s.template); err != nil {
+		return err
+	}
 	return s.admin.QueryRow(ctx, "SELECT EXISTS (SELECT FROM pg_available_extensions WHERE name = 'timescaledb')").Scan(&s.timescale)
 }
 

@@ -150,7 +150,7 @@ func (o *operation) tryTimescale(ctx context.Context, conn *pgx.Conn) (bool, err
 	if err != nil || !offered {
 		return false, err
 	}
-	if _, err := conn.Exec(ctx, "CREATE EXTENSION timescaledb"); err != nil {
+	if _, err := conn.Exec(ctx, "CREATE EXTENSION timescaledb SCHEMA public"); err != nil {
 		o.config.Logger.WarnContext(ctx, "TimescaleDB is offered and cannot be used, tables get native partitions", logkey.Error, err)
 		return false, ctx.Err()
 	}

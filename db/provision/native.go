@@ -103,13 +103,13 @@ func within(from, to string) string {
 	return c + " >= " + from + " AND " + c + " < " + to
 }
 
-// adopt makes a partition for a stretch and moves the rows there that are in the default one. Writers of other stretches
-// are not held up: to attach a table asks for a weaker lock than to create a partition does.
+// adopt makes a partition for a stretch and moves the rows there that are in the default one. Writers wait meanwhile: one
+// that had found its way to the default partition before would be refused there after.
 func adopt(ctx context.Context, conn *pgx.Conn, s installation, t table, g span) error {
 	fresh, old, parent := ident(s.schema, partitionName(t.Name, g)), ident(s.schema, defaultPartition(t.Name)), ident(s.schema, t.Name)
 	return pgx.BeginFunc(ctx, conn, func(tx pgx.Tx) error {
 		if err := asOwner(ctx, tx, s, "CREATE TABLE "+fresh+" (LIKE "+parent+" INCLUDING DEFAULTS INCLUDING STORAGE)",
-			"LOCK TABLE "+old+" IN ACCESS EXCLUSIVE MODE"); err != nil {
+			"LOCK TABLE ONLY "+parent+" IN SHARE MODE", "LOCK TABLE "+old+" IN ACCESS EXCLUSIVE MODE"); err != nil {
 			return err
 		}
 		columns := columnList(t)

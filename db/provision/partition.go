@@ -85,7 +85,7 @@ func parseBound(text string) (span, error) {
 	}
 	from, errFrom := time.Parse("2006-01-02 15:04:05-07", m[1])
 	to, errTo := time.Parse("2006-01-02 15:04:05-07", m[2])
-	if errors.Join(errFrom, errTo) != nil {
+	if errors.Join(errFrom, errTo) != nil || from.Nanosecond() != 0 || to.Nanosecond() != 0 {
 		return span{}, errBound
 	}
 	return span{from.UTC(), to.UTC()}, nil
