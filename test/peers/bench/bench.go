@@ -33,11 +33,12 @@ type size struct {
 	idle     int
 	patterns int
 	settle   time.Duration // before memory is read
+	limit    time.Duration // of the whole run; what was measured by then is reported
 }
 
 var (
-	fullSize  = size{rounds: 5, round: 1200 * time.Millisecond, joins: 1600, idle: 10_000, patterns: 10_000, settle: 4 * time.Second}
-	quickSize = size{rounds: 2, round: 400 * time.Millisecond, joins: 1600, idle: 2_000, patterns: 10_000, settle: time.Second}
+	fullSize  = size{rounds: 5, round: 1200 * time.Millisecond, joins: 1600, idle: 10_000, patterns: 10_000, settle: 4 * time.Second, limit: 12 * time.Minute}
+	quickSize = size{rounds: 2, round: 300 * time.Millisecond, joins: 1600, idle: 2_000, patterns: 10_000, settle: time.Second, limit: 4 * time.Minute}
 )
 
 func newBench(ctx context.Context, o options) (*bench, error) {
@@ -82,7 +83,7 @@ func (b *bench) runAll(ctx context.Context) error {
 		fmt.Fprintln(os.Stderr, "measuring", m.name)
 		result, err := m.measure(ctx, b)
 		if err != nil {
-			return errors.Join(ctx.Err(), fmt.Errorf("%s: %w", m.name, err))
+			return errors.Join(ctx.Err(), context.Cause(ctx), fmt.Errorf("%s: %w", m.name, err))
 		}
 		result.Name = m.name
 		b.report.Measures = append(b.report.Measures, result)

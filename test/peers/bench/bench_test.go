@@ -40,6 +40,14 @@ func TestOptionsThatMakeNoSenseAreRefused(t *testing.T) {
 	}
 }
 
+func TestFilesAreRelativeToTheFolderThatIsNamed(t *testing.T) {
+	t.Parallel()
+	o, err := readOptions([]string{"-C", "/a/folder", "-json", "run.json", "-doc", "/elsewhere/page.md"})
+	if err != nil || o.json != "/a/folder/run.json" || o.page != "/elsewhere/page.md" || o.from != "" {
+		t.Errorf("%+v, %v", o, err)
+	}
+}
+
 func TestAPageIsMadeFromAnEarlierRun(t *testing.T) {
 	t.Parallel()
 	dir := t.TempDir()

@@ -12,6 +12,7 @@ import (
 	"fmt"
 	"os"
 	"os/signal"
+	"path/filepath"
 	"regexp"
 	"runtime"
 	"runtime/debug"
@@ -55,6 +56,7 @@ func main() {
 func readOptions(args []string) (o options, err error) {
 	flags := flag.NewFlagSet("bench", flag.ContinueOnError)
 	pattern := flags.String("run", "", "only the measures whose name matches this regular expression")
+	base := flags.String("C", "", "folder that the names of files below are relative to")
 	flags.BoolVar(&o.quick, "quick", false, "short rounds: less than two minutes, noisy")
 	flags.BoolVar(&o.check, "check", false, "fail where a goal is missed")
 	flags.StringVar(&o.json, "json", "", "write the outcome to this file")
@@ -66,6 +68,11 @@ func readOptions(args []string) (o options, err error) {
 	}
 	if flags.NArg() > 0 {
 		return o, fmt.Errorf("unexpected argument %q", flags.Arg(0))
+	}
+	for _, name := range []*string{&o.json, &o.page, &o.from, &o.profile} {
+		if *name != "" && !filepath.IsAbs(*name) {
+			*name = filepath.Join(*base, *name)
+		}
 	}
 	o.run, err = regexp.Compile(*pattern)
 	return o, err
@@ -105,6 +112,8 @@ func measureAll(ctx context.Context, o options) (*report.Report, error) {
 		return nil, err
 	}
 	defer b.close()
+	ctx, cancel := context.WithTimeoutCause(ctx, b.size.limit, fmt.Errorf("it takes longer than %v: is the machine busy?", b.size.limit))
+	defer cancel()
 	err = b.runAll(ctx)
 	b.report.Stamp(start, time.Now())
 	return b.report, err
