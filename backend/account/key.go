@@ -27,6 +27,7 @@ const (
 
 var (
 	keyAlphabet = base32.NewEncoding("abcdefghijklmnopqrstuvwxyz234567").WithPadding(base32.NoPadding)
+	idForm      = regexp.MustCompile(`^[a-z2-7]{16}$`)
 	keyForm     = regexp.MustCompile(`^bhk_[a-z2-7]{16}_[a-z2-7]{52}_[a-z2-7]{7}$`)
 )
 

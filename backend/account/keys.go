@@ -122,6 +122,9 @@ func (k *Keys) List(ctx context.Context, after string, limit int) ([]Record, err
 
 // Revoke ends a key: at once here, within a second in other processes.
 func (k *Keys) Revoke(ctx context.Context, by audit.Actor, id string) error {
+	if !idForm.MatchString(id) {
+		return errs.E(wire.NotFound, "no such API key")
+	}
 	record, err := k.store.APIKey(ctx, id)
 	if err != nil {
 		return errs.Wrap("account: revoke key", err)

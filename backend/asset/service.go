@@ -44,6 +44,9 @@ func (a *Assets) Services(ctx context.Context, r realms.Realm, afterName string,
 
 // DeleteService removes a service principal and ends its sessions.
 func (a *Assets) DeleteService(ctx context.Context, by audit.Actor, r realms.Realm, name string) error {
+	if checkName("name", name) != nil {
+		return noSuch("service")
+	}
 	s := Service{Realm: r, Name: name}
 	entry := audit.New(by, audit.ServiceDelete, r.Project, serviceAsset(s))
 	err := a.change(ctx,

@@ -1,6 +1,7 @@
 package httpapi
 
 import (
+	"cmp"
 	"context"
 	"net/http"
 	"slices"
@@ -44,18 +45,20 @@ func (a *API) listSessions(ctx context.Context, _ caller, in *realmListInput) (*
 	}
 	// Sessions come and go between pages; by id, none that stays is shown twice or left out.
 	found = slices.DeleteFunc(slices.Clone(found), func(s Session) bool { return s.Session <= from })
-	slices.SortFunc(found, func(a, b Session) int {
-		if a.Session < b.Session {
-			return -1
-		}
-		return 1
-	})
+	slices.SortFunc(found, func(a, b Session) int { return cmp.Compare(a.Session, b.Session) })
 	page := pageOf(found, in.Limit, func(s Session) string { return strconv.FormatUint(s.Session, 10) },
 		func(s Session) (Session, bool) { return s, true })
 	return &reply[List[Session]]{Body: page}, nil
 }
 
 func (a *API) endSession(ctx context.Context, c caller, in *sessionInput) (*nothing, error) {
+	known, err := a.Sessions.Sessions(ctx, in.realm.Name())
+	if err != nil {
+		return nil, err
+	}
+	if !slices.ContainsFunc(known, func(s Session) bool { return s.Session == in.Session }) {
+		return nil, errs.E(wire.NotFound, "no such session")
+	}
 	name := in.realm.Name() + "/" + strconv.FormatUint(in.Session, 10)
 	entry := audit.New(c.actor, audit.SessionKill, in.realm.Project, audit.Asset{Kind: "session", Name: name})
 	if err := a.Audit.Record(ctx, entry); err != nil {
