@@ -18,6 +18,7 @@ import (
 	"bulkhead/internal/logkey"
 	"bulkhead/internal/secret"
 	"bulkhead/internal/server"
+	"bulkhead/realms"
 	"bulkhead/wire"
 )
 
@@ -191,8 +192,9 @@ func (d *Dev) awaitRows(ctx context.Context) error {
 	defer tick.Stop()
 	for _, p := range d.ready.Projects {
 		for _, installation := range p.Installations {
+			r := realms.OfInstallation(p.Key, installation.AppKey, installation.Stage)
 			for {
-				stored, err := d.server.StoredSince(ctx, installation.Realm, installation.Table, since)
+				stored, err := d.server.StoredSince(ctx, r, installation.Table, since)
 				if err != nil && ctx.Err() == nil {
 					return err
 				}

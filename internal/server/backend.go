@@ -12,11 +12,11 @@ import (
 	"bulkhead/backend/asset"
 	"bulkhead/backend/databackend"
 	"bulkhead/backend/httpapi"
+	"bulkhead/backend/rpc"
 	"bulkhead/db"
 	"bulkhead/db/provision"
 	"bulkhead/internal/config"
 	"bulkhead/internal/errs"
-	"bulkhead/internal/logkey"
 	"bulkhead/internal/secret"
 	"bulkhead/realms"
 	"bulkhead/router"
@@ -30,7 +30,7 @@ func (s *Server) makeBackend(ctx context.Context) error {
 	if err != nil {
 		return errs.As(wire.Invalid, err, "the key file of stored secrets cannot be used")
 	}
-	s.sealer = keyring
+	s.sealer, s.store = keyring, db.NewAssets(s.db)
 	if err := s.makeData(ctx, keyring); err != nil {
 		return err
 	}
@@ -52,15 +52,22 @@ func (s *Server) makeData(ctx context.Context, keyring *secret.Keyring) error {
 	if err != nil {
 		return err
 	}
-	s.data = &data{
-		prov: s.prov, history: db.NewHistory(s.prov), url: addressOf(string(s.url.Reveal())), exports: s.file("exports"), log: s.log,
-		ready: map[string]databackend.Installation{},
-	}
-	s.data.ingest, err = databackend.NewIngest(databackend.Config{
+	s.ingest, err = databackend.NewIngest(databackend.Config{
 		Dir: s.file("spill"), Writer: db.NewIngest(s.prov), Log: s.log,
-		Limits: databackend.Limits{SpillBytes: s.options.Config.Ingest.SpillQuota},
+		Limits:   databackend.Limits{SpillBytes: s.options.Config.Ingest.SpillQuota},
+		OnStored: func(stored databackend.Stored) { s.rpc.Stored(stored) },
 	})
-	return err
+	if err != nil {
+		return err
+	}
+	history := db.NewHistory(s.prov)
+	s.data = &data{
+		backends: &databackend.Backends{
+			Provisioner: s.prov, Templates: templates{s.store}, Ingest: s.ingest, Tables: history, Exports: s.file("exports"),
+		},
+		prov: s.prov, history: history, address: addressOf(string(s.url.Reveal())),
+	}
+	return nil
 }
 
 var drivers = map[string]databackend.Driver{
@@ -93,9 +100,23 @@ func addressOf(text string) databaseAddress {
 func (s *Server) makeRouter() (err error) {
 	s.tickets = account.NewTickets(time.Now)
 	s.router, err = router.New(router.Config{
-		Logger: s.log, Tickets: s.tickets, Sink: s.data.ingest, Limits: s.limits(), Origins: s.options.Config.Origins, Metrics: s.metrics,
+		Logger: s.log, Tickets: s.tickets, Sink: s.ingest, Limits: s.limits(), Origins: s.options.Config.Origins, Metrics: s.metrics,
 	})
-	return err
+	if err != nil {
+		return err
+	}
+	s.rpc = rpc.New(rpc.Config{
+		Router: s.router, Installations: s.data.backends, Ingest: s.ingest, Reader: s.data.history, Assignments: assignments{s}, Log: s.log,
+	})
+	return nil
+}
+
+// assignments asks the assets, which are made after those who ask.
+type assignments struct{ server *Server }
+
+// Assignments tells which installations a device serves.
+func (a assignments) Assignments(ctx context.Context, serial wire.Serial) (wire.AssignmentsReply, error) {
+	return a.server.assets.Assignments(ctx, serial)
 }
 
 // keyRevoked ends what an API key has opened.
@@ -123,12 +144,10 @@ func (s *Server) makeAssets(ctx context.Context, keyring *secret.Keyring) error 
 	if err != nil {
 		return errs.As(wire.Invalid, err, "the key that signs grants cannot be used")
 	}
-	store := db.NewAssets(s.db)
-	if err := s.loadData(ctx, store); err != nil {
-		return err
-	}
 	s.assets, err = asset.New(asset.Config{
-		Store: store, Sealer: keyring, Backends: s.data, Sources: s.data, Exporter: s.data, Publisher: s.router, Watcher: unwatched{},
+		Store: s.store, Sealer: keyring, Backends: s.data.backends, Sources: s.data.backends, Exporter: s.data.backends,
+		Publisher: &publisher{ctx: s.group.Context(), backends: s.data.backends, router: s.router, rpc: s.rpc, log: s.log, last: &realms.Directory{}},
+		Watcher:   s.rpc,
 		Enrolment: asset.Enrolment{Router: s.AgentRouter(), CA: string(ca), GrantKey: grantKey}, Log: s.log, Now: time.Now,
 	})
 	if err != nil {
@@ -140,37 +159,6 @@ func (s *Server) makeAssets(ctx context.Context, keyring *secret.Keyring) error 
 	s.group.Go(s.assets.Run)
 	s.group.Go(s.prov.Serve)
 	return nil
-}
-
-type unwatched struct{}
-
-func (unwatched) AssignmentsChanged(wire.Key) {}
-
-// loadPage is how many installations are read at a time.
-const loadPage = 200
-
-// loadData takes up the installations of earlier runs, before their realms open.
-func (s *Server) loadData(ctx context.Context, store asset.InstallationStore) error {
-	var after realms.Realm
-	for {
-		page, err := store.Installations(ctx, 0, after, loadPage)
-		if err != nil {
-			return err
-		}
-		for _, in := range page {
-			after = in.Realm
-			if in.State == asset.Provisioning {
-				continue // it is undone by the repair that follows
-			}
-			// One that cannot be taken up must not keep the others from serving; whoever asks for its data is told.
-			if err := s.data.load(ctx, in.Realm, in.Template); err != nil && in.State == asset.Ready {
-				s.log.ErrorContext(ctx, "the data backend of an installation is not there", logkey.Realm, in.Realm.Name(), logkey.Error, err)
-			}
-		}
-		if len(page) < loadPage {
-			return nil
-		}
-	}
 }
 
 func (s *Server) api() (http.Handler, error) {

@@ -21,7 +21,9 @@ import (
 
 	"bulkhead/backend/account"
 	"bulkhead/backend/asset"
+	"bulkhead/backend/databackend"
 	"bulkhead/backend/httpapi"
+	"bulkhead/backend/rpc"
 	"bulkhead/db"
 	"bulkhead/db/cluster"
 	"bulkhead/db/provision"
@@ -63,7 +65,10 @@ type Server struct {
 	url     secret.Value
 	db      *db.DB
 	prov    *provision.Provisioner
+	store   *db.Assets
+	ingest  *databackend.Ingest
 	data    *data
+	rpc     *rpc.Server
 	router  *router.Router
 	tickets *account.Tickets
 	keys    *account.Keys
@@ -121,8 +126,8 @@ func (s *Server) Describe(ctx context.Context, r realms.Realm) (schema string, t
 }
 
 // StoredSince reports whether a table has a row that was taken at or after a time.
-func (s *Server) StoredSince(ctx context.Context, realm, table string, since time.Time) (bool, error) {
-	return s.data.storedSince(ctx, realm, table, since)
+func (s *Server) StoredSince(ctx context.Context, r realms.Realm, table string, since time.Time) (bool, error) {
+	return s.data.storedSince(ctx, r, table, since)
 }
 
 func (s *Server) file(names ...string) string {
@@ -229,8 +234,11 @@ func (s *Server) Stop(ctx context.Context) error {
 			_ = l.Close() // the server that used it has closed it
 		}
 	}
-	if s.data != nil {
-		s.data.stop()
+	if s.rpc != nil {
+		s.rpc.Stop()
+	}
+	if s.ingest != nil {
+		s.ingest.Stop() // stores what was accepted
 	}
 	s.group.Stop()
 	if s.prov != nil {
@@ -285,5 +293,14 @@ func (s *Server) limits() transport.Limits {
 func (s *Server) opsHandler() http.Handler {
 	return httpapi.Ops(httpapi.OpsConfig{Version: s.options.Version, Metrics: s.metrics, Checks: []httpapi.Check{
 		{Name: "database", Run: s.db.Ping}, {Name: "assets", Run: s.assets.Healthy}, {Name: "ingest", Run: s.data.healthy},
+		{Name: "realms", Run: s.realmsServed},
 	}})
+}
+
+// realmsServed fails where a realm lacks the server's own session, without which nobody reads or appends rows in it.
+func (s *Server) realmsServed(context.Context) error {
+	if absent := s.rpc.Absent(); len(absent) > 0 {
+		return errs.E(wire.Unavailable, "%d realms are not served, %s among them", len(absent), absent[0])
+	}
+	return nil
 }
