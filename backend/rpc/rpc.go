@@ -9,6 +9,8 @@ package rpc
 import (
 	"context"
 	"log/slog"
+	"maps"
+	"slices"
 	"sync"
 	"sync/atomic"
 
@@ -90,6 +92,21 @@ func (s *Server) Apply(d *realms.Directory) {
 	for name, entry := range d.Realms() {
 		if s.seats[name] == nil {
 			s.sit(name, entry.Realm)
+		}
+	}
+}
+
+// Await waits until every realm of the directory has been served once, or ctx ends.
+func (s *Server) Await(ctx context.Context) {
+	s.mu.Lock()
+	seats := slices.Collect(maps.Values(s.seats))
+	s.mu.Unlock()
+	for _, seat := range seats {
+		select {
+		case <-seat.first:
+		case <-seat.left:
+		case <-ctx.Done():
+			return
 		}
 	}
 }

@@ -4,6 +4,7 @@ import (
 	"context"
 	"log/slog"
 	"math/rand/v2"
+	"sync"
 	"sync/atomic"
 	"time"
 
@@ -35,12 +36,14 @@ type seat struct {
 	wake    chan struct{} // has a token when changed is set
 	changed atomic.Bool   // the agents are to be told
 	seated  atomic.Bool   // the session is there and its procedures are offered
+	first   chan struct{} // closed when that is so for the first time
+	once    sync.Once     // closes first
 }
 
 func newSeat(s *Server, r realms.Realm, before <-chan struct{}) *seat {
 	one := &seat{
 		server: s, realm: r, log: s.log.With(logkey.Realm, r.Name()), before: before,
-		left: make(chan struct{}), events: newEvents(), wake: make(chan struct{}, 1),
+		left: make(chan struct{}), events: newEvents(), wake: make(chan struct{}, 1), first: make(chan struct{}),
 	}
 	one.ctx, one.leave = context.WithCancel(s.group.Context())
 	return one
@@ -105,6 +108,7 @@ func (s *seat) sit(ctx context.Context) error {
 		return err
 	}
 	s.seated.Store(true)
+	s.once.Do(func() { close(s.first) })
 	return stay(ctx, session)
 }
 
