@@ -145,7 +145,7 @@ func (r *Router) enter(e endpoint, re *realm, h *message.Hello, id message.ID, g
 	m := &member{end: e, realm: re, credential: g.Credential, joined: time.Now()}
 	m.session = core.NewSession(id, g.Principal, core.Details{
 		AuthMethod: g.Method, AuthProvider: authn.Provider, Features: featuresOf(h),
-		Transport: message.Dict{"protocol": e.Peer().Protocol},
+		Transport: e.Peer().Details,
 	})
 	m.session.Handle = m
 	if r.config.Rates != nil {
@@ -162,11 +162,14 @@ func featuresOf(h *message.Hello) core.ClientFeatures {
 	return core.FeaturesOf(roles)
 }
 
+// features is what every WELCOME announces. It is never changed.
+var features = core.Features()
+
 func welcome(m *member, extra message.Dict) *message.Welcome {
 	p, d := m.session.Principal(), m.session.Details()
 	details := message.Dict{
 		"realm": m.realm.name, "authid": p.AuthID, "authrole": string(p.Role), "authmethod": d.AuthMethod,
-		"authprovider": d.AuthProvider, "roles": core.Features(),
+		"authprovider": d.AuthProvider, "roles": features,
 	}
 	if extra != nil {
 		details["authextra"] = extra

@@ -41,7 +41,9 @@ func (r *Router) Join(ctx context.Context, realm string, p realms.Principal) (wa
 	e := r.newLocal(ours)
 	started := r.group.Go(func(ctx context.Context) {
 		defer e.end(ctx)
-		r.serve(e, func() (*member, error) { return r.admitLocal(e, re, p) })
+		if m, err := r.admit(e, func() (*member, error) { return r.admitLocal(e, re, p) }); err == nil {
+			r.run(m)
+		}
 	})
 	if !started {
 		return nil, errShutdown
@@ -117,7 +119,11 @@ func (r *Router) newLocal(p wamp.Peer) *local {
 }
 
 // Peer says that there is no connection.
-func (e *local) Peer() transport.Peer { return transport.Peer{Protocol: "local"} }
+func (e *local) Peer() transport.Peer {
+	return transport.Peer{Protocol: "local", Details: localDetails}
+}
+
+var localDetails = message.Dict{"protocol": "local"}
 
 // Join ends the time limit for joining.
 func (e *local) Join(transport.Policy, int, *transport.Meter) bool {

@@ -99,7 +99,7 @@ func (r *Router) admitOpen(e endpoint, re *realm, h *message.Hello) (*member, er
 	m := &member{end: e, realm: re, joined: time.Now()}
 	m.session = core.NewSession(id, realms.Principal{Role: realms.Role(authrole), AuthID: authid}, core.Details{
 		AuthMethod: method, AuthProvider: provider, Features: featuresOf(h),
-		Transport: message.Dict{"protocol": e.Peer().Protocol},
+		Transport: e.Peer().Details,
 	})
 	m.session.Handle = m
 	if re.open.config.Authorizer != nil && !(trusted(e) && !re.open.config.RequireLocalAuthz) {

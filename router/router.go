@@ -96,7 +96,7 @@ func New(c Config) (*Router, error) {
 	}
 	r.server = transport.NewServer(transport.Config{
 		Limits: c.Limits, Origins: c.Origins, Meter: &r.stats.joining, Logger: c.Logger,
-		Refused: r.stats.refused, Serve: func(l *transport.Link) { r.serve(l, func() (*member, error) { return r.admitRemote(l) }) },
+		Refused: r.stats.refused, Join: r.join,
 	})
 	return r, nil
 }

@@ -9,6 +9,7 @@ import (
 	"bulkhead/internal/errs"
 	"bulkhead/internal/logkey"
 	"bulkhead/router/message"
+	"bulkhead/router/transport"
 	"bulkhead/wire"
 )
 
@@ -17,11 +18,13 @@ var errPanic = errs.E(wire.Internal, "internal error")
 
 func (r *Router) linger() time.Duration { return r.config.Limits.WithDefaults().Linger }
 
-// serve runs one peer from its HELLO to its end.
-func (r *Router) serve(e endpoint, admit func() (*member, error)) {
-	if m, err := r.admit(e, admit); err == nil {
-		r.run(m)
+// join lets a link in and gives what is to be run for it.
+func (r *Router) join(l *transport.Link) (session func()) {
+	m, err := r.admit(l, func() (*member, error) { return r.admitRemote(l) })
+	if err != nil {
+		return nil
 	}
+	return func() { r.run(m) }
 }
 
 // run handles a member's messages until it leaves.

@@ -28,6 +28,26 @@ const codecs = int(framings) * 3
 
 func (c codec) index() int { return int(c.framing)*3 + int(c.format) - 1 }
 
+// codecNames are what Peer.Protocol says.
+var codecNames = func() (names [codecs]string) {
+	for _, f := range []message.Format{message.JSON, message.MsgPack, message.CBOR} {
+		names[codec{f, webSocket}.index()] = message.Subprotocol(f, false)
+		names[codec{f, webSocketBatched}.index()] = message.Subprotocol(f, true)
+		names[codec{f, rawSocket}.index()] = "rawsocket." + f.String()
+	}
+	return names
+}()
+
+func (c codec) name() string { return codecNames[c.index()] }
+
+// codecDetails are what Peer.Details says.
+var codecDetails = func() (details [codecs]message.Dict) {
+	for i, name := range codecNames {
+		details[i] = message.Dict{"protocol": name}
+	}
+	return details
+}()
+
 // headroom is as much as any framing puts before a message.
 const headroom = 14
 

@@ -17,6 +17,7 @@ type Peer struct {
 	Network     netip.Prefix      // the address, or for IPv6 the network that one customer usually has; zero for a unix socket
 	Certificate *x509.Certificate // verified; nil where none was shown
 	Protocol    string            // the WebSocket sub-protocol, or rawsocket.<serializer>
+	Details     message.Dict      // what other sessions may know of the transport; shared, not to be changed
 }
 
 // phase is how far a link has come. It only grows.
@@ -39,6 +40,7 @@ type source interface {
 type Link struct {
 	conn   net.Conn // what is written to: TLS or TCP
 	raw    net.Conn // what is below TLS; closing it wakes whoever waits
+	in     inbound
 	source source
 	codec  codec
 	limits *Limits
@@ -66,6 +68,7 @@ type Link struct {
 func newLink(conn, raw net.Conn, c codec, p Peer, limits *Limits, clk *clock, m *Meter) *Link {
 	l := &Link{conn: conn, raw: raw, codec: c, peer: p, limits: limits, clock: clk, limit: limits.FirstMessage, done: make(chan struct{})}
 	l.quiet.L = &l.mu
+	l.in.conn, l.in.alive = conn, l.alive
 	l.meter.Store(m)
 	l.heard.Store(clk.now())
 	return l
@@ -88,7 +91,7 @@ func (l *Link) Join(p Policy, queue int, m *Meter) bool {
 	if queue <= 0 {
 		queue = l.limits.Queue
 	}
-	l.timer.Stop()
+	l.stopTimer()
 	l.phase, l.policy, l.limit = joined, p, queue
 	l.meter.Store(m)
 	l.heard.Store(l.clock.now())
@@ -207,7 +210,7 @@ func (l *Link) finish(last []*frame, within time.Duration) {
 	for _, f := range last {
 		l.queue.push(f)
 	}
-	l.timer.Stop()
+	l.stopTimer()
 	l.timer = time.AfterFunc(within, l.kill)
 	l.startWriter()
 }
@@ -221,12 +224,20 @@ func (l *Link) kill() {
 	}
 	l.phase = closed
 	l.closing.Store(true)
-	l.timer.Stop()
+	l.stopTimer()
 	if l.writing || l.queue.frames != nil {
 		reset(l.raw)
 	}
 	l.queue.discard()
 	_ = l.raw.Close() // it is given up: there is nobody to tell
+}
+
+// stopTimer leaves no timer behind: most links live long without one. The link is locked.
+func (l *Link) stopTimer() {
+	if l.timer != nil {
+		l.timer.Stop()
+		l.timer = nil
+	}
 }
 
 // reset makes closing the connection drop what the kernel holds for it.

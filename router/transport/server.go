@@ -1,12 +1,10 @@
 package transport
 
 import (
-	"bufio"
 	"context"
 	"crypto/tls"
 	"log/slog"
 	"net"
-	"net/http"
 	"net/netip"
 	"sync"
 	"sync/atomic"
@@ -21,8 +19,10 @@ type Config struct {
 	Limits Limits
 	// Origins are the origins from which browsers may connect, such as https://console.example.com.
 	Origins []string
-	// Serve is called for each link, in a goroutine of its own. The link ends when it returns.
-	Serve func(*Link)
+	// Join is called for each link, in a goroutine of its own. It gives what is to be run for the session, nil for none; the
+	// link ends when that returns. It runs in another goroutine, because joining needs twice the stack that an idle session
+	// does, and a stack that has grown stays.
+	Join func(*Link) (session func())
 	// Refused is told the reason of each connection that was refused before it became a link; may be nil.
 	Refused func(reason string)
 	// Meter counts for links that have not joined.
@@ -67,7 +67,7 @@ func (s *Server) start(l *Link, at time.Time) {
 	}
 	closed := s.closed
 	s.mu.Unlock()
-	if closed || !s.group.Go(func(context.Context) { s.run(l) }) {
+	if closed || !s.group.Go(func(context.Context) { s.join(l) }) {
 		l.kill()
 		s.forget(l)
 	}
@@ -86,10 +86,17 @@ func (s *Server) expire(l *Link) {
 	l.kill()
 }
 
-func (s *Server) run(l *Link) {
+func (s *Server) join(l *Link) {
+	session := s.config.Join(l)
+	if session == nil || !s.group.Go(func(context.Context) { s.run(l, session) }) {
+		s.run(l, func() {})
+	}
+}
+
+func (s *Server) run(l *Link, session func()) {
 	defer s.forget(l)
 	defer l.end()
-	s.config.Serve(l)
+	session()
 }
 
 func (s *Server) forget(l *Link) {
@@ -189,23 +196,9 @@ func (l *Link) watched() bool {
 	return l.phase == joined && !l.writing
 }
 
-// hijacker gives gorilla the tap in the place of the connection.
-type hijacker struct {
-	http.ResponseWriter
-	tap *tap
-}
-
-func (h hijacker) Hijack() (net.Conn, *bufio.ReadWriter, error) {
-	conn, rw, err := http.NewResponseController(h.ResponseWriter).Hijack()
-	if err != nil {
-		return nil, nil, err
-	}
-	h.tap.Conn = conn
-	return h.tap, rw, nil
-}
-
-func peerOf(c net.Conn, protocol string, state *tls.ConnectionState) Peer {
-	p := Peer{Addr: c.RemoteAddr().String(), Network: NetworkOf(c.RemoteAddr()), Protocol: protocol}
+func peerOf(conn net.Conn, c codec, state *tls.ConnectionState) Peer {
+	at := conn.RemoteAddr()
+	p := Peer{Addr: at.String(), Network: NetworkOf(at), Protocol: c.name(), Details: codecDetails[c.index()]}
 	if state != nil && len(state.VerifiedChains) > 0 {
 		p.Certificate = state.VerifiedChains[0][0]
 	}
