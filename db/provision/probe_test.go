@@ -11,8 +11,8 @@ import (
 // recorded is how many probes were open when this was last looked at, with and without TimescaleDB. A number may fall; when
 // it rises, a tenant has learnt to do something new.
 var recorded = map[databackend.Driver]map[bool]int{
-	databackend.DriverDatabase: {false: 14, true: 14},
-	databackend.DriverSchema:   {false: 19, true: 19},
+	databackend.DriverDatabase: {false: 14, true: 15},
+	databackend.DriverSchema:   {false: 19, true: 20},
 }
 
 func probe(t *testing.T, driver databackend.Driver, run func(*provision.Provisioner) (provision.ProbeReport, error)) provision.ProbeReport {
@@ -57,6 +57,9 @@ func TestEveryProbeCanBeOpen(t *testing.T) {
 		"make an event trigger":              "42P17", // the function is of another kind
 	}
 	report := probe(t, databackend.DriverSchema, func(p *provision.Provisioner) (provision.ProbeReport, error) { return p.ProbeAsSuperuser(t.Context()) })
+	if report.Timescale {
+		past["partitions by pg_partition_root"] = "" // chunks are no partitions
+	}
 	for _, r := range report.Results {
 		if code, known := past[r.Name]; !r.Open && (!known || code != r.Code) {
 			t.Errorf("%s: %s: %s (%s)", r.Group, r.Name, r.Detail, r.Code)

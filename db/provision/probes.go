@@ -118,7 +118,7 @@ var catalogProbes = []probe{
 	{group: "catalog", name: "information_schema.tables", try: tells("SELECT string_agg(table_name, ' ') FROM information_schema.tables")},
 	{group: "catalog", name: "information_schema.columns", try: tells("SELECT string_agg(column_name, ' ') FROM information_schema.columns")},
 	{group: "catalog", name: "information_schema.enabled_roles", try: tells("SELECT string_agg(role_name, ' ') FROM information_schema.enabled_roles")},
-	{group: "catalog", name: "schema to XML", try: tells("SELECT database_to_xmlschema(true, false, '')")},
+	{group: "catalog", name: "a table's columns as XML", try: tells("SELECT table_to_xmlschema({oid.table}::regclass, true, false, '')")},
 }
 
 // numberProbes: names and facts for whoever counts through object numbers, or guesses names.
