@@ -18,7 +18,7 @@ func (a *API) bodied(next http.Handler) http.Handler {
 			return
 		}
 		control := http.NewResponseController(w)
-		_ = control.SetReadDeadline(time.Now().Add(bodyTimeout)) // not every test's writer can
+		_ = control.SetReadDeadline(time.Now().Add(a.bodyTimeout)) // not every test's writer can
 		body, err := io.ReadAll(http.MaxBytesReader(w, r.Body, maxBody))
 		if err != nil {
 			refuseBody(w, r, err)

@@ -86,6 +86,8 @@ type API struct {
 	huma    huma.API
 	handler http.Handler
 	exports chan struct{} // a token for each export that is written
+
+	bodyTimeout time.Duration
 }
 
 var _ http.Handler = (*API)(nil)
@@ -96,7 +98,7 @@ func New(c Config) (*API, error) {
 		c.Authorizer == nil || c.Replays == nil || c.Sealer == nil || c.Log == nil || c.Now == nil {
 		return nil, errors.New("httpapi: New: something required is missing in Config")
 	}
-	a := &API{Config: c, exports: make(chan struct{}, maxExports)}
+	a := &API{Config: c, exports: make(chan struct{}, maxExports), bodyTimeout: bodyTimeout}
 	mux := http.NewServeMux()
 	a.huma = humago.NewWithPrefix(mux, Prefix, describe(c.Version))
 	a.register()

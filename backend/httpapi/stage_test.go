@@ -88,12 +88,16 @@ func newStage(t *testing.T, options ...func(*httpapi.Config)) *stage {
 	return s
 }
 
+// bodyTimeout is long enough for a body of three megabytes on a busy machine.
+const bodyTimeout = 2 * time.Second
+
 func (s *stage) start() {
 	s.t.Helper()
 	api, err := httpapi.New(s.config)
 	if err != nil {
 		s.t.Fatal(err)
 	}
+	httpapi.SetBodyTimeout(api, bodyTimeout)
 	s.server = httptest.NewUnstartedServer(api)
 	s.server.EnableHTTP2 = true
 	s.server.Config.ErrorLog = slog.NewLogLogger(slog.DiscardHandler, slog.LevelError)
