@@ -11,6 +11,9 @@ import (
 // maxLine bounds what is kept of a line of the server's log.
 const maxLine = 4096
 
+// sessionEnded is what the server says of each session that a stop, or somebody with the right to it, ends.
+const sessionEnded = "terminating connection due to administrator command"
+
 // logWriter turns the server's log into lines of ours. Only what ends a session or the server is worth a warning:
 // errors of statements go to who sent them.
 type logWriter struct {
@@ -39,6 +42,10 @@ func (w *logWriter) Write(p []byte) (int, error) {
 func (w *logWriter) line(line string) {
 	line = strings.TrimSpace(line)
 	level := slog.LevelDebug
+	if strings.Contains(line, sessionEnded) {
+		w.log.Log(context.Background(), level, "postgres: "+line)
+		return
+	}
 	if strings.HasPrefix(line, "FATAL:") || strings.HasPrefix(line, "PANIC:") {
 		level = slog.LevelWarn
 		w.tail.keep(line)

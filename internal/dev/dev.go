@@ -68,7 +68,7 @@ func (d *Dev) start(ctx context.Context) error {
 	if err := d.startServer(ctx, url); err != nil {
 		return err
 	}
-	if err := d.seed(ctx, url); err != nil {
+	if err := d.seed(ctx); err != nil {
 		return err
 	}
 	if err := d.startAgents(ctx); err != nil {
@@ -129,13 +129,18 @@ func (d *Dev) startServer(ctx context.Context, url string) (err error) {
 	return err
 }
 
-func (d *Dev) seed(ctx context.Context, url string) error {
+func (d *Dev) seed(ctx context.Context) error {
 	dir, err := d.folder.dir("samples")
 	if err != nil {
 		return err
 	}
 	s := seeder{assets: d.server.Assets(), dir: dir, tables: d.server.Describe}
 	projects, err := s.seed(ctx)
+	if err != nil {
+		return err
+	}
+	first := projects[0]
+	url, err := d.server.Database(ctx, realms.OfInstallation(first.Key, first.Installations[0].AppKey, wire.Prod))
 	if err != nil {
 		return err
 	}

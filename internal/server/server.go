@@ -11,6 +11,7 @@ import (
 	"log/slog"
 	"net"
 	"net/http"
+	"net/url"
 	"os"
 	"path/filepath"
 	"strings"
@@ -123,6 +124,20 @@ func (s *Server) Assets() *asset.Assets { return s.assets }
 // Describe tells the schema and the tables of an installation.
 func (s *Server) Describe(ctx context.Context, r realms.Realm) (schema string, tables []string, err error) {
 	return s.data.Describe(ctx, r)
+}
+
+// Database gives the URL of the database in which an installation's schema is, for the operator's own login.
+func (s *Server) Database(ctx context.Context, r realms.Realm) (string, error) {
+	placement, err := s.prov.Placement(ctx, r)
+	if err != nil {
+		return "", err
+	}
+	u, err := url.Parse(string(s.url.Reveal()))
+	if err != nil {
+		return "", errs.As(wire.Invalid, errs.E(wire.Invalid, "not a URL"), "the database URL must be of the form postgres://user@host/db")
+	}
+	u.Path = "/" + placement.Database
+	return u.String(), nil
 }
 
 // StoredSince reports whether a table has a row that was taken at or after a time.

@@ -2,6 +2,7 @@ package wampx
 
 import (
 	"fmt"
+	"math"
 	"reflect"
 
 	"github.com/gammazero/nexus/v3/wamp"
@@ -87,6 +88,16 @@ func (f *fields) id(what string) wamp.ID {
 	return 0
 }
 
+// code reads a message's type code.
+func (f *fields) code(what string) wamp.MessageType {
+	id := f.id(what)
+	if id > math.MaxUint8 {
+		f.fail(what + " is no type of message")
+		return 0
+	}
+	return wamp.MessageType(id) //nolint:gosec // at most 255
+}
+
 func (f *fields) text(what string) string {
 	s, ok := f.take(what).(string)
 	if !ok {
@@ -123,7 +134,7 @@ func (f *fields) payload() (args wamp.List, kwargs wamp.Dict) {
 // fromList reads a message that a router sends.
 func fromList(list []any) (wamp.Message, error) {
 	f := &fields{list: list}
-	code := wamp.MessageType(f.id("the type")) //nolint:gosec // at most 2^53
+	code := f.code("the type")
 	m := read(code, f)
 	if m == nil && f.err == nil {
 		f.err = fmt.Errorf("a router does not send messages of type %d", code)
@@ -145,7 +156,7 @@ func read(code wamp.MessageType, f *fields) wamp.Message {
 	case wamp.GOODBYE:
 		return &wamp.Goodbye{Details: f.dict("details"), Reason: f.uri("reason")}
 	case wamp.ERROR:
-		m := &wamp.Error{Type: wamp.MessageType(f.id("type")), Request: f.id("request"), Details: f.dict("details"), Error: f.uri("error")} //nolint:gosec // at most 2^53
+		m := &wamp.Error{Type: f.code("type"), Request: f.id("request"), Details: f.dict("details"), Error: f.uri("error")}
 		m.Arguments, m.ArgumentsKw = f.payload()
 		return m
 	case wamp.PUBLISHED:

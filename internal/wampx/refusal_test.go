@@ -276,3 +276,44 @@ func tunnel(w http.ResponseWriter, target string) {
 	}()
 	_, _ = io.Copy(in, out)
 }
+
+// The answer and the end of the waiter's time come together, again and again: either the subscription is there, or the
+// router is told to forget it.
+func TestAnAnswerThatMeetsTheEndOfItsTimeIsKeptOrUndone(t *testing.T) {
+	t.Parallel()
+	const rounds = 300
+	asked := make(chan struct{})
+	var open atomic.Int32
+	srv := scripted(t, func(s script) {
+		for id := 1.0; ; {
+			switch m := s.next(); {
+			case m == nil:
+				return
+			case m[0] == float64(wamp.SUBSCRIBE):
+				asked <- struct{}{}
+				open.Add(1)
+				s.send(wamp.SUBSCRIBED, m[1], id)
+				id++
+			case m[0] == float64(wamp.UNSUBSCRIBE):
+				open.Add(-1)
+				s.send(wamp.UNSUBSCRIBED, m[1])
+			case m[0] == float64(wamp.GOODBYE):
+				s.send(wamp.GOODBYE, wamp.Dict{}, wamp.ErrGoodbyeAndOut)
+			}
+		}
+	})
+	s := dial(t, config(srv))
+	kept := int32(0)
+	for range rounds {
+		if _, err := s.SubscribeURI(cancelAfter(t, asked), "topic", wampx.Exact, func(context.Context, wampx.Event) {}); err == nil {
+			kept++
+		}
+	}
+	for open.Load() != kept { // what was given up last is being undone
+		select {
+		case <-time.After(time.Millisecond):
+		case <-t.Context().Done():
+			t.Fatalf("%d subscriptions are open, %d were given out", open.Load(), kept)
+		}
+	}
+}

@@ -125,8 +125,7 @@ func (s *Session) BeginRegister(ctx context.Context, uri string, o RegisterOptio
 
 // Wait waits until the procedure is offered or refused. It is called once.
 func (p *PendingRegistration) Wait(ctx context.Context) (*Registration, error) {
-	if _, err := p.r.s.wait(ctx, p.w); err != nil {
-		p.r.s.abandon(p.id)
+	if _, err := p.r.s.waitOnly(ctx, p.id, p.w); err != nil {
 		return nil, errs.Wrap("register "+p.r.uri, err)
 	}
 	return p.r, nil

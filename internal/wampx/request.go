@@ -23,6 +23,7 @@ type waiter struct {
 	// undo makes the router forget what an abandoned request has achieved.
 	undo      func(wamp.Message)
 	abandoned bool // guarded by Session.mu
+	settled   bool // guarded by Session.mu: the last answer is on its way into answers
 }
 
 // start sends a request and gives its id. Requests leave in the order of their ids.
@@ -55,15 +56,20 @@ func (s *Session) forget(id wamp.ID) {
 	delete(s.waiters, id)
 }
 
-// abandon keeps the waiter so that a late answer can be undone.
-func (s *Session) abandon(id wamp.ID) {
+// abandon gives a waiter up, unless its answer is there already or at any moment. What has an undo is kept for its late
+// answer.
+func (s *Session) abandon(id wamp.ID, w *waiter) bool {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	if w, ok := s.waiters[id]; ok && w.undo != nil {
+	switch {
+	case w.settled:
+		return false
+	case w.undo != nil:
 		w.abandoned = true
-		return
+	default:
+		delete(s.waiters, id)
 	}
-	delete(s.waiters, id)
+	return true
 }
 
 // request sends a request and waits for its one answer.
@@ -73,9 +79,14 @@ func (s *Session) request(ctx context.Context, w *waiter, build func(wamp.ID) wa
 	if err != nil {
 		return nil, err
 	}
+	return s.waitOnly(ctx, id, w)
+}
+
+// waitOnly waits for the one answer to a request. Either it gives the answer, or the answer's effect is undone.
+func (s *Session) waitOnly(ctx context.Context, id wamp.ID, w *waiter) (wamp.Message, error) {
 	answer, err := s.wait(ctx, w)
-	if err != nil {
-		s.abandon(id)
+	if stopped(ctx, err) && !s.abandon(id, w) {
+		return s.wait(context.WithoutCancel(ctx), w)
 	}
 	return answer, err
 }
@@ -113,6 +124,7 @@ func (s *Session) settle(kind wamp.MessageType, id wamp.ID, m wamp.Message, last
 		delete(s.waiters, id)
 	}
 	abandoned := w.abandoned
+	w.settled = last && !abandoned
 	s.mu.Unlock()
 	_, failed := m.(*wamp.Error)
 	switch {
@@ -143,7 +155,8 @@ func (s *Session) overrun(id wamp.ID) {
 	}
 }
 
-// aside sends from a goroutine of its own what the receive loop must not wait for.
+// aside sends from a goroutine of its own what the receive loop must not wait for. Only when many such messages are stuck,
+// because the router takes none, does the loop wait with them.
 func (s *Session) aside(m wamp.Message) {
 	select {
 	case s.asides <- struct{}{}:

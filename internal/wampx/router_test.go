@@ -129,15 +129,19 @@ func scripted(t *testing.T, play func(s script)) *httptest.Server {
 	return srv
 }
 
+// next reads a message; nil when the connection ends.
+func (s script) next() []any {
+	var list []any
+	if _, data, err := s.conn.ReadMessage(); err != nil || json.Unmarshal(data, &list) != nil {
+		return nil
+	}
+	return list
+}
+
 // expect reads messages until one of the type comes; nil when the connection ends.
 func (s script) expect(want wamp.MessageType) []any {
 	for {
-		var list []any
-		_, data, err := s.conn.ReadMessage()
-		if err != nil {
-			return nil
-		}
-		if json.Unmarshal(data, &list) == nil && list[0] == float64(want) {
+		if list := s.next(); list == nil || list[0] == float64(want) {
 			return list
 		}
 	}
