@@ -46,8 +46,9 @@ const (
 
 // site is a router with one device's realms; rows arrive in rows.
 type site struct {
-	flash string
-	rows  chan wire.Submission
+	flash    string
+	rows     chan wire.Submission
+	presence chan bool
 }
 
 func (s site) Accept(sub wire.Submission, done func(error)) {
@@ -60,7 +61,7 @@ func (s site) Accept(sub wire.Submission, done func(error)) {
 
 func newSite(t *testing.T) site {
 	t.Helper()
-	s := site{flash: filepath.Join(t.TempDir(), "press-1.flash"), rows: make(chan wire.Submission, 100)}
+	s := site{flash: filepath.Join(t.TempDir(), "press-1.flash"), rows: make(chan wire.Submission, 100), presence: make(chan bool, 100)}
 	r, err := router.New(router.Config{Logger: slog.New(slog.DiscardHandler), Sink: s})
 	if err != nil {
 		t.Fatal(err)
@@ -76,6 +77,7 @@ func newSite(t *testing.T) site {
 	srv.Config.ErrorLog = log.New(io.Discard, "", 0)
 	srv.StartTLS()
 	backend := assign(t, r, management, data)
+	s.watch(t, backend)
 	t.Cleanup(func() {
 		ctx, cancel := context.WithTimeout(context.Background(), 5*time.Second)
 		defer cancel()
@@ -120,6 +122,17 @@ func assign(t *testing.T, r *router.Router, management, data realms.Realm) *wamp
 		t.Fatal(err)
 	}
 	return s
+}
+
+// watch has the device's presence arrive in presence.
+func (s site) watch(t *testing.T, backend *wampx.Session) {
+	t.Helper()
+	_, err := wampx.Subscribe(t.Context(), backend, wire.Presence(project, device), func(_ context.Context, e wire.PresenceEvent, _ wampx.Event) {
+		s.presence <- e.Online
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
 }
 
 // process is a running agent.
@@ -218,6 +231,9 @@ func TestAnAgentThatWasKilledStartsAgain(t *testing.T) {
 		s.await(t, 2)
 		_ = p.Process.Kill()
 		_ = p.Wait()
+		if came, went := <-s.presence, <-s.presence; !came || went {
+			t.Errorf("presence: %v, then %v", came, went)
+		}
 		s.drain()
 	}
 	code, out, _ := run(t, nil, "status", "--state-dir", dir, "-o", "json")
