@@ -2,12 +2,11 @@ package router
 
 import (
 	"bulkhead/router/message"
-	"bulkhead/router/transport"
 )
 
 // challenge asks a peer for a proof and waits for it. The link's time to join bounds that.
 func challenge(e endpoint, c *message.Challenge) (*message.Authenticate, error) {
-	if err := e.Deliver(&transport.Parcel{Message: c}); err != nil {
+	if err := e.Send(c); err != nil {
 		return nil, err
 	}
 	reply, err := e.Receive()

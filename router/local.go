@@ -162,9 +162,12 @@ func (e *local) isFinishing() bool {
 	return e.finishing
 }
 
-// Deliver queues a message.
-func (e *local) Deliver(p *transport.Parcel) error {
-	m, err := message.ToNexus(p.Message)
+// Deliver is Send: a peer in this process shares no encoding.
+func (e *local) Deliver(p *transport.Parcel) error { return e.Send(p.Message) }
+
+// Send queues a message.
+func (e *local) Send(msg message.Message) error {
+	m, err := message.ToNexus(msg)
 	if err != nil {
 		return errs.Wrap("router: local", err)
 	}
@@ -176,7 +179,7 @@ func (e *local) Deliver(p *transport.Parcel) error {
 	case e.bytes > localQueue:
 		return transport.ErrFull
 	}
-	e.push(m, messageOverhead+size(p.Message))
+	e.push(m, messageOverhead+size(msg))
 	return nil
 }
 

@@ -16,7 +16,6 @@ import (
 	"bulkhead/realms"
 	"bulkhead/router/core"
 	"bulkhead/router/message"
-	"bulkhead/router/transport"
 	"bulkhead/wire"
 )
 
@@ -205,7 +204,7 @@ func exchange(e endpoint, m wamp.Message) (wamp.Message, error) {
 	if err != nil {
 		return nil, err
 	}
-	if err := e.Deliver(&transport.Parcel{Message: out}); err != nil {
+	if err := e.Send(out); err != nil {
 		return nil, err
 	}
 	reply, err := e.Receive()
@@ -282,5 +281,5 @@ func (m *member) refused(msg message.Message, err error) error {
 	if !answered {
 		return nil
 	}
-	return m.end.Deliver(&transport.Parcel{Message: failure(msg.Code(), id, err)})
+	return m.end.Send(failure(msg.Code(), id, err))
 }

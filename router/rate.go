@@ -5,7 +5,6 @@ import (
 
 	"bulkhead/internal/errs"
 	"bulkhead/router/message"
-	"bulkhead/router/transport"
 	"bulkhead/wire"
 )
 
@@ -113,5 +112,5 @@ func (re *realm) refuse(m *member, msg message.Message) error {
 		return nil
 	}
 	err := errs.E(wire.Exhausted, "more messages or bytes a second than this session may send")
-	return m.end.Deliver(&transport.Parcel{Message: failure(msg.Code(), id, err)})
+	return m.end.Send(failure(msg.Code(), id, err))
 }

@@ -19,6 +19,7 @@ import (
 // endpoint is the router's side of a peer: a link, or a peer in this process.
 type endpoint interface {
 	Receive() (message.Message, error)
+	Send(message.Message) error
 	Deliver(*transport.Parcel) error
 	Finish(last message.Message, within time.Duration)
 	Join(p transport.Policy, queue int, m *transport.Meter) bool
@@ -218,15 +219,16 @@ func (re *realm) tick() {
 
 // Send implements core.Output.
 func (re *realm) Send(to *core.Session, m message.Message) bool {
-	p := transport.Parcel{Message: m}
-	return re.deliver(to.Handle.(*member), &p)
+	at := to.Handle.(*member)
+	return re.sent(at, m, at.end.Send(m))
 }
 
 // Fanout implements core.Output: one encoding for all receivers that share a serializer.
 func (re *realm) Fanout(to []*core.Session, e *message.Event) {
 	p := transport.Parcel{Message: e}
 	for _, s := range to {
-		re.deliver(s.Handle.(*member), &p)
+		m := s.Handle.(*member)
+		re.sent(m, e, m.end.Deliver(&p))
 	}
 	re.class.encoded.Add(uint64(p.Encoded))
 	re.class.shared.Add(uint64(p.Shared))
@@ -239,11 +241,11 @@ func (re *realm) Close(s *core.Session, goodbye *message.Goodbye) {
 	m.end.Finish(goodbye, re.router.linger())
 }
 
-func (re *realm) deliver(m *member, p *transport.Parcel) bool {
-	err := m.end.Deliver(p)
+// sent sees to what came of queueing a message.
+func (re *realm) sent(m *member, msg message.Message, err error) bool {
 	switch {
 	case err == nil:
-		re.class.out[p.Message.Code()].Add(1)
+		re.class.out[msg.Code()].Add(1)
 		return true
 	case errors.Is(err, transport.ErrFull):
 		re.overflow(m)

@@ -84,7 +84,7 @@ func (re *realm) answer(s submission, err error) {
 	if err != nil {
 		reply = failure(message.CodePublish, s.publish.Request, err)
 	}
-	switch err := s.from.end.Deliver(&transport.Parcel{Message: reply}); {
+	switch err := s.from.end.Send(reply); {
 	case err == nil:
 		re.class.out[reply.Code()].Add(1)
 	case errors.Is(err, transport.ErrFull):

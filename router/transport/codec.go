@@ -51,32 +51,37 @@ var codecDetails = func() (details [codecs]message.Dict) {
 // headroom is as much as any framing puts before a message.
 const headroom = 14
 
-// frame gives the message in the form in which it goes over the connection, in memory of its own.
+// frame gives the message in the form in which it goes over the connection, in memory of its own and no more than it needs.
 func (c codec) frame(m message.Message) ([]byte, error) {
 	scratch := buffers.get()
 	defer buffers.put(scratch)
+	body, err := c.encode((*scratch)[:0], m)
+	if err != nil {
+		return nil, err
+	}
+	*scratch = body
+	var space [headroom]byte
+	head := c.header(space[:0], len(body))
+	out := make([]byte, 0, len(head)+len(body))
+	return append(append(out, head...), body...), nil
+}
+
+// encode appends the message without its header.
+func (c codec) encode(b []byte, m message.Message) ([]byte, error) {
 	encode := message.Append
 	if c.framing == webSocketBatched {
 		encode = message.AppendBatched
 	}
-	body, err := encode((*scratch)[:0], c.format, m)
-	if err != nil {
-		return nil, errs.Wrap("transport: encode", err)
-	}
-	*scratch = body
-	return c.enclose(body), nil
+	b, err := encode(b, c.format, m)
+	return b, errs.Wrap("transport: encode", err)
 }
 
-func (c codec) enclose(body []byte) []byte {
-	var space [headroom]byte
-	var head []byte
+// header appends the header of a message of n bytes.
+func (c codec) header(b []byte, n int) []byte {
 	if c.framing == rawSocket {
-		head = rawHeader(space[:0], rawMessage, len(body))
-	} else {
-		head = wsHeader(space[:0], c.opcode(), len(body))
+		return rawHeader(b, rawMessage, n)
 	}
-	out := make([]byte, 0, len(head)+len(body))
-	return append(append(out, head...), body...)
+	return wsHeader(b, c.opcode(), n)
 }
 
 // The opcodes of RFC 6455, with the bit that says that the message is whole.

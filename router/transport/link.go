@@ -135,7 +135,17 @@ func (l *Link) messageLimit() int {
 }
 
 // Send queues one message. It never blocks.
-func (l *Link) Send(m message.Message) error { return l.Deliver(&Parcel{Message: m}) }
+func (l *Link) Send(m message.Message) error {
+	f, err := single(l.codec, m)
+	if err != nil {
+		return err
+	}
+	err = l.push(f)
+	if err != nil {
+		f.written()
+	}
+	return err
+}
 
 // Deliver queues a message that may go to other links as well. It never blocks.
 func (l *Link) Deliver(p *Parcel) error {
@@ -186,7 +196,7 @@ func (l *Link) makeRoom(f *frame) (keep bool, err error) {
 func (l *Link) Finish(last message.Message, within time.Duration) {
 	var frames []*frame
 	if last != nil {
-		if f, err := (&Parcel{Message: last}).frame(l.codec); err == nil {
+		if f, err := single(l.codec, last); err == nil {
 			frames = append(frames, f)
 		}
 	}

@@ -85,15 +85,20 @@ func (l *Link) notice(f *frame) *frame {
 func (l *Link) emit(b *batch) error {
 	m := l.meter.Load()
 	m.MessagesOut.Add(uint64(len(b.frames)))
-	if len(b.frames) == 1 {
-		return l.writeAll(m, b.frames[0].data)
+	data := b.frames[0].data
+	if len(b.frames) > 1 {
+		b.buf = b.buf[:0]
+		for _, f := range b.frames {
+			b.buf = append(b.buf, f.data...)
+		}
+		data = b.buf
 	}
-	b.buf = b.buf[:0]
-	for _, f := range b.frames {
-		b.buf = append(b.buf, f.data...)
+	err := l.writeAll(m, data)
+	for i, f := range b.frames {
+		f.written()
+		b.frames[i] = nil
 	}
-	clear(b.frames)
-	return l.writeAll(m, b.buf)
+	return err
 }
 
 // writeAll gives each piece its own deadline, so that a large message to a slow peer is not a dead one.
