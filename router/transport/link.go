@@ -48,11 +48,13 @@ type Link struct {
 	peer   Peer
 	meter  atomic.Pointer[Meter]
 
-	heard   atomic.Int64 // when the peer last gave a sign of life
-	pings   atomic.Int32 // how many pings it left without one
-	closing atomic.Bool  // phase >= finishing
-	scratch *[]byte      // of the receiver: what was read last; nil when all of it is decoded
-	batch   []byte       // of the receiver: what is left of scratch
+	heard atomic.Int64 // when the peer last gave a sign of life
+	pings atomic.Int32 // how many pings it left without one
+	// writingSince is when the write that is under way was begun; 0: none is.
+	writingSince atomic.Int64
+	closing      atomic.Bool // phase >= finishing
+	scratch      *[]byte     // of the receiver: what was read last; nil when all of it is decoded
+	batch        []byte      // of the receiver: what is left of scratch
 
 	mu      sync.Mutex  // guards what follows
 	queue   queue       //

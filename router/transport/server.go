@@ -144,7 +144,7 @@ func (s *Server) snapshot() []*Link {
 
 // watch keeps the clock and looks for dead peers.
 func (s *Server) watch(ctx context.Context) {
-	ticker := time.NewTicker(min(time.Second, s.limits.PingEvery/4))
+	ticker := time.NewTicker(min(time.Second, s.limits.PingEvery/4, s.limits.Write/4))
 	defer ticker.Stop()
 	for {
 		select {
@@ -174,8 +174,14 @@ func (l *Link) alive() {
 // maxPings is how many pings a peer may leave without a sign of life.
 const maxPings = 2
 
-// check pings a silent peer and gives up a dead one. A peer that is being written to is watched by the write's deadline.
+// check ends a write that takes too long, pings a silent peer and gives up a dead one. A peer that is being written to is not
+// pinged: the write shows whether it lives.
 func (l *Link) check(now time.Time) {
+	if since := l.writingSince.Load(); since != 0 && now.UnixNano()-since > int64(l.limits.Write) {
+		l.meter.Load().Dead.Add(1)
+		l.kill()
+		return
+	}
 	pings := l.pings.Load()
 	silent := time.Duration(now.UnixNano() - l.heard.Load())
 	if silent < l.limits.PingEvery*time.Duration(pings+1) || !l.watched() {

@@ -2,7 +2,6 @@ package transport
 
 import (
 	"net"
-	"time"
 )
 
 // gather is how many bytes go into one write; a frame that is larger is written from where it is, in pieces.
@@ -101,14 +100,13 @@ func (l *Link) emit(b *batch) error {
 	return err
 }
 
-// writeAll gives each piece its own deadline, so that a large message to a slow peer is not a dead one.
+// writeAll notes when each piece was begun, for the server to end a write that takes too long. A large message to a slow peer
+// is not a dead one, so each piece has its own time. A deadline for each would cost as much as all else that is done here.
 func (l *Link) writeAll(m *Meter, data []byte) error {
+	defer l.writingSince.Store(0)
 	for len(data) > 0 {
-		piece := data[:min(len(data), 4*gather)]
-		if err := l.conn.SetWriteDeadline(time.Now().Add(l.limits.Write)); err != nil {
-			return err
-		}
-		n, err := l.conn.Write(piece)
+		l.writingSince.Store(l.clock.now())
+		n, err := l.conn.Write(data[:min(len(data), 4*gather)])
 		m.Writes.Add(1)
 		m.BytesOut.Add(uint64(n))
 		if err != nil {
