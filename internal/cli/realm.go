@@ -83,7 +83,7 @@ func (inv *invocation) apikeyCommand() *cobra.Command {
 }
 
 func (inv *invocation) dbCommand() *cobra.Command {
-	return group("db", "Data backends and what they are reached by", inv.dbExport(), inv.dbCredentials())
+	return group("db", "Data backends and what they are reached by", inv.dbExport(), inv.dbProbe(), inv.dbCredentials())
 }
 
 func (inv *invocation) dbExport() *cobra.Command {
