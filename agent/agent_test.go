@@ -101,7 +101,7 @@ func TestRowsThatWereNotAcknowledgedAreSentAgainAfterARestart(t *testing.T) {
 	w.run(t.TempDir())
 	w.table.await(t, atLeast(1))
 	acknowledged := w.table.set(true, nil) // from now on rows arrive, and nobody is told
-	unacknowledged := w.table.await(t, atLeast(acknowledged + 1))[acknowledged:]
+	unacknowledged := w.table.await(t, atLeast(acknowledged+1))[acknowledged:]
 	w.stop()
 	w.log.await(t, "not joined; the agent keeps trying")
 	w.table.set(false, nil)

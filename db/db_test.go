@@ -120,13 +120,13 @@ func TestErrorsOfPostgreSQLHaveAKind(t *testing.T) {
 		t.Fatal(err)
 	}
 	for sql, want := range map[string]wire.Kind{
-		"INSERT INTO t (n, m, o) VALUES (1, 1, 1)":              wire.Conflict,
-		"INSERT INTO t (n, m, o) VALUES (2, 0, 1)":              wire.Invalid,
-		"INSERT INTO t (n, m) VALUES (3, 1)":                    wire.Invalid,
-		"INSERT INTO t (n, m, o, r) VALUES (4, 1, 1, 99)":       wire.Conflict,
-		"SELECT 'x'::int":                                       wire.Invalid,
-		"SELECT * FROM nowhere":                                 wire.Internal,
-		"SELECT pg_terminate_backend(pg_backend_pid())":         wire.Unavailable,
+		"INSERT INTO t (n, m, o) VALUES (1, 1, 1)":        wire.Conflict,
+		"INSERT INTO t (n, m, o) VALUES (2, 0, 1)":        wire.Invalid,
+		"INSERT INTO t (n, m) VALUES (3, 1)":              wire.Invalid,
+		"INSERT INTO t (n, m, o, r) VALUES (4, 1, 1, 99)": wire.Conflict,
+		"SELECT 'x'::int":                                 wire.Invalid,
+		"SELECT * FROM nowhere":                           wire.Internal,
+		"SELECT pg_terminate_backend(pg_backend_pid())":   wire.Unavailable,
 	} {
 		_, err := d.Pool().Exec(t.Context(), sql, pgx.QueryExecModeDescribeExec)
 		if err = db.Error("test", err); errs.KindOf(err) != want {
