@@ -111,6 +111,23 @@ func TestRoundRobinGoesOnWhereItWasWhenACalleeLeaves(t *testing.T) {
 	}
 }
 
+func TestRoundRobinGoesOnBehindWhoeverWasCalled(t *testing.T) {
+	t.Parallel()
+	g := newRig(t)
+	ann := g.join("ann")
+	callees := []*Session{g.join("bob"), g.join("cat"), g.join("dan")}
+	for i, s := range callees {
+		limit := 0
+		if i == 0 {
+			limit = 1
+		}
+		g.register(s, "a", invoke("roundrobin"), func(o *message.RegisterOptions) { o.Concurrency = limit })
+	}
+	if got, want := joinWords(calledIn(g, ann, callees, 6, false)), "bob cat dan cat dan cat"; got != want {
+		t.Errorf("%s, want %s: bob takes one call only", got, want)
+	}
+}
+
 func TestConcurrencyIsLimitedPerCallee(t *testing.T) {
 	t.Parallel()
 	for policy, want := range map[string]string{

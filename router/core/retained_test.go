@@ -80,6 +80,7 @@ func TestRetainedEventsAreForThoseTheyWereFor(t *testing.T) {
 	want(g.join("ann"), "EVENT a all retained")
 	g.say(pub, "a", "everybody", retain)
 	want(g.join("ann"), "EVENT a everybody retained")
+	want(g.join("cat", console), "EVENT a everybody retained") // and not the older one for consoles
 	g.take(pub)
 	want(pub) // it would not have received it
 	g.say(pub, "a", "myself", retain, func(o *message.PublishOptions) { o.KeepMe = true })
