@@ -1,6 +1,7 @@
 package httpapi_test
 
 import (
+	"fmt"
 	"net/http"
 	"strings"
 	"testing"
@@ -203,6 +204,27 @@ func TestEveryAnswerHasTheHeadersThatKeepABrowserSafe(t *testing.T) {
 		}
 		if len(a.header.Get("X-Request-Id")) < 20 || a.header.Get("Access-Control-Allow-Origin") != "" || a.header.Get("Strict-Transport-Security") == "" {
 			t.Errorf("%s: %v", path, a.header)
+		}
+	}
+}
+
+func TestARefusalDoesNotRepeatWhatWasSent(t *testing.T) {
+	t.Parallel()
+	s := newStage(t)
+	const canary = "CANARY-value"
+	for _, r := range []bad{
+		{"POST", "/projects", `{"name":"` + canary + `"}`, 422, "invalid"}, {"POST", "/projects", `{"name":["` + canary + `"]}`, 422, "invalid"},
+		{"POST", "/projects", `"` + canary + `"`, 422, "invalid"}, {"POST", "/projects", `{"name":"` + canary, 400, "invalid"},
+		{"GET", "/projects?limit=" + canary, "", 422, "invalid"}, {"GET", "/projects?cursor=" + canary, "", 422, "invalid"},
+		{"GET", "/projects/" + canary, "", 404, "not_found"}, {"GET", "/" + canary, "", 404, "not_found"}, {"DELETE", "/realms/device-1/sessions/" + canary, "", 422, "invalid"},
+	} {
+		var body any
+		if r.body != "" {
+			body = r.body
+		}
+		p := s.refused(r.status, r.code, r.method, r.path, body)
+		if text := fmt.Sprint(p); strings.Contains(text, canary) {
+			t.Errorf("%s %s: %s", r.method, r.path, text)
 		}
 	}
 }

@@ -4,6 +4,7 @@ import (
 	"encoding/base64"
 	"encoding/hex"
 	"fmt"
+	"regexp"
 	"strings"
 	"testing"
 
@@ -92,7 +93,9 @@ func dump(t *testing.T, s *stage) string {
 	return text.String()
 }
 
-// unhex shows what bytea columns have in them: plainly, and as base64 would hide it.
+var base64Text = regexp.MustCompile(`[A-Za-z0-9+/]{20,}=*`)
+
+// unhex shows what bytea columns have in them: as it is, and what base64 in it hides.
 func unhex(row string) string {
 	var out strings.Builder
 	for _, part := range strings.Split(row, `\\x`)[1:] {
@@ -102,7 +105,10 @@ func unhex(row string) string {
 			continue
 		}
 		out.Write(raw)
-		out.WriteString(base64.StdEncoding.EncodeToString(raw))
+		for _, hidden := range base64Text.FindAllString(string(raw), -1) {
+			shown, _ := base64.StdEncoding.DecodeString(hidden) // what is none shows as far as it goes
+			out.Write(shown)
+		}
 	}
 	return out.String()
 }
