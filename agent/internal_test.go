@@ -93,7 +93,7 @@ func TestAnOutboxGivesUpTheOldestAndCounts(t *testing.T) {
 	o := newOutbox(&b)
 	start := time.Now().UnixMilli()
 	for i := range int64(3 * 3600) {
-		if err := o.add(wire.Row{"x": i}, start+i*1000); err != nil {
+		if _, err := o.add(wire.Row{"x": i}, start+i*1000); err != nil {
 			t.Fatal(err)
 		}
 	}
@@ -103,7 +103,7 @@ func TestAnOutboxGivesUpTheOldestAndCounts(t *testing.T) {
 	}
 	large := strings.Repeat("x", 100<<10)
 	for i := range int64(100) {
-		_ = o.add(wire.Row{"x": large}, start+3*3600_000+i)
+		_, _ = o.add(wire.Row{"x": large}, start+3*3600_000+i)
 	}
 	if o.bytes > outboxBytes || b.used.Load() != int64(o.bytes) || len(o.entries) < 15 {
 		t.Errorf("holds %d bytes in %d rows, the budget says %d", o.bytes, len(o.entries), b.used.Load())
@@ -122,6 +122,22 @@ func TestAnOutboxGivesUpTheOldestAndCounts(t *testing.T) {
 	}
 }
 
+func TestLostRowsAreSaidNowAndThen(t *testing.T) {
+	t.Parallel()
+	var said strings.Builder
+	p := &publication{outbox: newOutbox(&budget{}), log: slog.New(slog.NewTextHandler(&said, nil))}
+	for i := range int64(450) {
+		lost, err := p.outbox.add(wire.Row{}, i*outboxAge) // an hour apart: there is room for two
+		if err != nil {
+			t.Fatal(err)
+		}
+		p.gaveUp(lost)
+	}
+	if n := strings.Count(said.String(), "rows lost"); n != 5 {
+		t.Errorf("said %d times:\n%s", n, said.String())
+	}
+}
+
 func TestAllOutboxesShareOneBudget(t *testing.T) {
 	t.Parallel()
 	var b budget
@@ -131,7 +147,7 @@ func TestAllOutboxesShareOneBudget(t *testing.T) {
 		o := newOutbox(&b)
 		boxes = append(boxes, o)
 		for i := range int64(30) {
-			_ = o.add(wire.Row{"x": large}, i)
+			_, _ = o.add(wire.Row{"x": large}, i)
 		}
 	}
 	if used := b.used.Load(); used > budgetBytes+8*(101<<10) {

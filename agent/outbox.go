@@ -58,12 +58,12 @@ func firstSeq() uint64 {
 	return binary.BigEndian.Uint64(b[:]) >> 12
 }
 
-// add takes a row of the time tsp.
-func (o *outbox) add(row wire.Row, tsp int64) error {
+// add takes a row of the time tsp, and tells how many it had to give up.
+func (o *outbox) add(row wire.Row, tsp int64) (lost uint64, err error) {
 	row["tsp"] = tsp
 	text, err := json.Marshal(row)
 	if err != nil {
-		return err
+		return 0, err
 	}
 	o.mu.Lock()
 	defer o.mu.Unlock()
@@ -74,13 +74,14 @@ func (o *outbox) add(row wire.Row, tsp int64) error {
 	for len(o.entries) > 1 && o.full(tsp) {
 		o.count(-o.entries[0].size())
 		o.entries = slices.Delete(o.entries, 0, 1)
-		o.dropped++
+		lost++
 	}
+	o.dropped += lost
 	select {
 	case o.added <- struct{}{}:
 	default:
 	}
-	return nil
+	return lost, nil
 }
 
 // full reports whether the oldest entry must go. The caller holds mu.

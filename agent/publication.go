@@ -75,12 +75,21 @@ func (p *publication) produce(ctx context.Context) {
 		}
 		tsp := stamp(now.Add(wait), time.Now(), p.interval)
 		row, err := p.sampler.Sample(ctx)
+		var lost uint64
 		if err == nil {
-			err = p.outbox.add(row, tsp)
+			lost, err = p.outbox.add(row, tsp)
 		}
 		if err != nil && ctx.Err() == nil {
 			p.log.Warn("no sample", logkey.Error, err)
 		}
+		p.gaveUp(lost)
+	}
+}
+
+// gaveUp says that rows are lost: at the first, and then once for each hundred.
+func (p *publication) gaveUp(lost uint64) {
+	if total := p.outbox.tally().dropped; lost > 0 && (total == lost || total/100 != (total-lost)/100) {
+		p.log.Warn("rows lost: the router is away for longer than they can be kept", logkey.Count, total)
 	}
 }
 

@@ -118,7 +118,7 @@ func (c Config) connect(ctx context.Context) (*socket, error) {
 	}
 	interval := orDefault(c.PingInterval, defaultPingInterval)
 	link.watch(interval*2 + interval/4)
-	return newSocket(conn, c.Serializer, interval), nil
+	return newSocket(conn, link, c.Serializer, interval), nil
 }
 
 func tlsConfig(given *tls.Config) *tls.Config {

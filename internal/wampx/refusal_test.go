@@ -313,3 +313,21 @@ func TestAnAnswerThatMeetsTheEndOfItsTimeIsKeptOrUndone(t *testing.T) {
 		}
 	}
 }
+
+func TestARouterThatTakesNothingDoesNotHoldUpTheEnd(t *testing.T) {
+	t.Parallel()
+	over := make(chan struct{})
+	srv := scripted(t, func(script) { <-over })
+	defer close(over)
+	s := dial(t, config(srv))
+	large := strings.Repeat("x", 4<<20)
+	for stuck := false; !stuck; {
+		ctx, cancel := context.WithTimeout(t.Context(), 100*time.Millisecond)
+		stuck = s.PublishURI(ctx, "topic", []any{large}, nil, wampx.PublishOptions{Unacknowledged: true}) != nil
+		cancel()
+	}
+	ctx, cancel := context.WithTimeout(t.Context(), 100*time.Millisecond)
+	defer cancel()
+	_ = s.Close(ctx)   // in vain: the GOODBYE cannot leave
+	closeSession(t, s) // but the connection is gone within seconds, and with it all goroutines
+}

@@ -22,6 +22,7 @@ const flushTimeout = 2 * time.Second
 // socket is a wamp.Peer over a WebSocket.
 type socket struct {
 	conn       *websocket.Conn
+	link       *link // below conn: closing it waits for nothing
 	serializer Serializer
 	interval   time.Duration
 	in         chan wamp.Message
@@ -37,9 +38,9 @@ type socket struct {
 
 var _ wamp.Peer = (*socket)(nil)
 
-func newSocket(conn *websocket.Conn, serializer Serializer, interval time.Duration) *socket {
+func newSocket(conn *websocket.Conn, link *link, serializer Serializer, interval time.Duration) *socket {
 	p := &socket{
-		conn: conn, serializer: serializer, interval: interval,
+		conn: conn, link: link, serializer: serializer, interval: interval,
 		in: make(chan wamp.Message), out: make(chan wamp.Message, 8),
 		quit: make(chan struct{}), dead: make(chan struct{}),
 		group: lifecycle.NewGroup(context.Background()),
@@ -62,9 +63,15 @@ func (p *socket) Send() chan<- wamp.Message { return p.out }
 // Close writes what is queued, within a bound, and ends the connection.
 func (p *socket) Close() {
 	p.quitOnce.Do(func() { close(p.quit) })
+	defer p.abortAfter(flushTimeout).Stop()
 	<-p.dead
 	p.group.Stop()
 }
+
+// abort ends the connection without a word: closing conn would first write one, to a peer that may take none.
+func (p *socket) abort() { _ = p.link.Close() }
+
+func (p *socket) abortAfter(d time.Duration) *time.Timer { return time.AfterFunc(d, p.abort) }
 
 // Err tells why the connection ended.
 func (p *socket) Err() error {
@@ -88,7 +95,7 @@ func (p *socket) read() {
 		m, err := p.readMessage()
 		if err != nil {
 			p.fail(err)
-			_ = p.conn.Close() // wakes the writer where it writes
+			p.abort() // wakes the writer where it writes
 			return
 		}
 		select {
@@ -124,7 +131,7 @@ func (p *socket) readMessage() (wamp.Message, error) {
 // write writes what is sent, and a ping in each interval, until Close or a failure.
 func (p *socket) write() {
 	defer close(p.dead)
-	defer p.conn.Close() //nolint:errcheck // there is nobody to tell
+	defer p.abort()
 	ping := time.NewTicker(p.interval)
 	defer ping.Stop()
 	for {
@@ -136,6 +143,7 @@ func (p *socket) write() {
 			err = p.conn.WriteControl(websocket.PingMessage, nil, time.Now().Add(writeTimeout))
 		case <-p.quit:
 			p.flush()
+			_ = p.conn.Close() // tells TLS too, within the time that Close allows
 			return
 		}
 		if err != nil {
@@ -145,10 +153,8 @@ func (p *socket) write() {
 	}
 }
 
-// flush writes what is queued and the closing frame.
+// flush writes what is queued and the closing frame. Close bounds its time.
 func (p *socket) flush() {
-	timer := time.AfterFunc(flushTimeout, func() { _ = p.conn.Close() })
-	defer timer.Stop()
 	for {
 		select {
 		case m := <-p.out:
