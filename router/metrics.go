@@ -36,6 +36,7 @@ type class struct {
 	shared      atomic.Uint64        // events that found their encoding made
 	overflows   atomic.Uint64        // sessions closed because their queue was full
 	unencodable atomic.Uint64
+	tooLarge    atomic.Uint64
 	limited     atomic.Uint64 // messages over the rate
 	checks      atomic.Uint64 // authorizations
 	checkNanos  atomic.Uint64
@@ -101,6 +102,7 @@ var (
 	descEncoded     = desc("events_encoded_total", "Encodings of events.", "class")
 	descShared      = desc("events_shared_total", "Events that were queued in an encoding made for another receiver.", "class")
 	descUnencodable = desc("unencodable_total", "Messages that could not be encoded for their receiver.", "class")
+	descTooLarge    = desc("too_large_total", "Messages that were larger than their receiver takes.", "class")
 	descLimited     = desc("rate_limited_total", "Messages refused because their session sent too much.", "class")
 	descChecks      = desc("authorizations_total", "Authorization decisions.", "class")
 	descCheckTime   = desc("authorization_seconds_total", "Time spent on authorization decisions.", "class")
@@ -139,6 +141,7 @@ func (c *class) collect(ch chan<- prometheus.Metric) {
 	ch <- counter(descShared, c.shared.Load(), c.name)
 	ch <- counter(descOverflows, c.overflows.Load(), c.name)
 	ch <- counter(descUnencodable, c.unencodable.Load(), c.name)
+	ch <- counter(descTooLarge, c.tooLarge.Load(), c.name)
 	ch <- counter(descLimited, c.limited.Load(), c.name)
 	ch <- counter(descChecks, c.checks.Load(), c.name)
 	seconds := time.Duration(c.checkNanos.Load()).Seconds()

@@ -249,6 +249,11 @@ func (re *realm) sent(m *member, msg message.Message, err error) bool {
 		return true
 	case errors.Is(err, transport.ErrFull):
 		re.overflow(m)
+	case errors.Is(err, transport.ErrTooLarge):
+		re.class.tooLarge.Add(1)
+		if result, ok := msg.(*message.Result); ok {
+			_ = m.end.Send(failure(message.CodeCall, result.Request, errTooLarge)) // a caller that is gone need not know
+		}
 	case !errors.Is(err, transport.ErrClosed):
 		re.class.unencodable.Add(1)
 		re.log.Error("a message cannot be encoded", logkey.Session, m.session.ID(), logkey.Error, err)

@@ -9,8 +9,10 @@ package router
 
 import (
 	"context"
+	"crypto/tls"
 	"errors"
 	"log/slog"
+	"net"
 	"net/http"
 	"sync"
 	"sync/atomic"
@@ -112,6 +114,12 @@ func (r *Router) Handler() http.Handler {
 	return mux
 }
 
+// ServeRawSocket serves rawsocket connections until the listener is closed, and returns why it ended; the listener is the
+// caller's to close. They speak TLS with the configuration; nil is for a loopback listener behind something that speaks it.
+func (r *Router) ServeRawSocket(l net.Listener, config *tls.Config) error {
+	return r.server.ServeRawSocket(l, config)
+}
+
 // Paths are where Handler serves.
 var Paths = []string{"/ws", "/ws-ua-usr", "/ws-agent"}
 
@@ -168,11 +176,13 @@ const (
 	closeAndOut       = "wamp.close.goodbye_and_out"
 	noSuchRealm       = "wamp.error.no_such_realm"
 	noSuchRole        = "wamp.error.no_such_role"
+	payloadTooLarge   = "wamp.error.payload_size_exceeded"
 )
 
 var (
 	errShutdown    = &errs.Error{Kind: wire.Unavailable, URI: closeShutdown, User: "the server is shutting down"}
 	errNoSuchRealm = &errs.Error{Kind: wire.NotFound, URI: noSuchRealm, User: "no such realm"}
+	errTooLarge    = &errs.Error{Kind: wire.Exhausted, URI: payloadTooLarge, User: "the result is larger than this connection takes"}
 	errWithdrawn   = errs.As(wire.Unauthenticated, errors.New("the credential was withdrawn while it was used"), "authentication failed")
 )
 

@@ -44,9 +44,11 @@ type Link struct {
 	source source
 	codec  codec
 	limits *Limits
-	clock  *clock
-	peer   Peer
-	meter  atomic.Pointer[Meter]
+	// largest is how many bytes a message to the peer may have; 0: any number.
+	largest int
+	clock   *clock
+	peer    Peer
+	meter   atomic.Pointer[Meter]
 
 	heard atomic.Int64 // when the peer last gave a sign of life
 	pings atomic.Int32 // how many pings it left without one
@@ -142,8 +144,7 @@ func (l *Link) Send(m message.Message) error {
 	if err != nil {
 		return err
 	}
-	err = l.push(f)
-	if err != nil {
+	if err = l.push(f); err != nil {
 		f.written()
 	}
 	return err
@@ -161,8 +162,11 @@ func (l *Link) Deliver(p *Parcel) error {
 func (l *Link) push(f *frame) error {
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	if l.phase >= finishing {
+	switch {
+	case l.phase >= finishing:
 		return ErrClosed
+	case l.largest > 0 && len(f.data)-rawHead > l.largest:
+		return ErrTooLarge
 	}
 	if keep, err := l.makeRoom(f); !keep {
 		return err

@@ -1,11 +1,173 @@
 package transport
 
-// The types of a rawsocket frame.
+import (
+	"context"
+	"crypto/tls"
+	"errors"
+	"net"
+	"time"
+
+	"bulkhead/router/message"
+)
+
+// The first octet of a handshake, and its errors.
+const (
+	rawMagic = 0x7f
+
+	rawErrSerializer = 1
+	rawErrReserved   = 3
+)
+
+// The types of a frame.
 const (
 	rawMessage = 0
 	rawPing    = 1
 	rawPong    = 2
 )
+
+const (
+	// rawLengths is what the server announces: it takes messages of up to 2^24 bytes; how many really is for the limits.
+	rawLengths = 15
+	// rawHead is the size of a frame's header.
+	rawHead = 4
+	// rawLargest is the largest length that a frame can have.
+	rawLargest = 1<<24 - 1
+	// maxRawPing is the largest ping that is answered.
+	maxRawPing = 4 << 10
+)
+
+// ServeRawSocket accepts rawsocket connections until the listener is closed, and returns why it ended. They speak TLS with the
+// configuration; nil is for a loopback listener behind something that speaks it.
+func (s *Server) ServeRawSocket(l net.Listener, config *tls.Config) error {
+	for {
+		c, err := l.Accept()
+		if err != nil {
+			return err
+		}
+		if !s.group.Go(func(ctx context.Context) { s.raw(ctx, c, config) }) {
+			_ = c.Close() // it is refused: there is nobody to tell
+			return ErrClosed
+		}
+	}
+}
+
+// raw takes a connection through its handshakes.
+func (s *Server) raw(ctx context.Context, conn net.Conn, config *tls.Config) {
+	plain := conn
+	stop := context.AfterFunc(ctx, func() { _ = plain.Close() }) // wakes whoever waits for the peer
+	defer stop()
+	at := accepted(conn)
+	_ = conn.SetDeadline(at.Add(s.limits.TLSHandshake))
+	var state *tls.ConnectionState
+	if config != nil {
+		t := tls.Server(conn, config)
+		if err := t.Handshake(); err != nil {
+			s.refused("upgrade")
+			_ = conn.Close() // the peer knows
+			return
+		}
+		cs := t.ConnectionState()
+		conn, state = t, &cs
+	}
+	_ = conn.SetDeadline(at.Add(s.limits.Handshake))
+	c, largest, err := rawHandshake(conn)
+	if err != nil {
+		s.refused("upgrade")
+		_ = conn.Close() // the peer knows
+		return
+	}
+	_ = conn.SetDeadline(time.Time{})
+	l := newLink(conn, below(conn), c, peerOf(conn, c, state), &s.limits, &s.clock, s.config.Meter)
+	l.largest = largest
+	l.source = &rawSource{in: &l.in, pong: func(p []byte) { _ = l.push(&frame{data: append(rawHeader(nil, rawPong, len(p)), p...)}) }}
+	s.start(l, at)
+}
+
+// errRawHandshake is a handshake that is none.
+var errRawHandshake = errors.New("transport: no rawsocket handshake that this server knows")
+
+// rawHandshake agrees with the client on the serializer, and learns how large messages to it may be.
+func rawHandshake(conn net.Conn) (c codec, largest int, err error) {
+	var b [4]byte
+	for n := 0; n < len(b); {
+		m, err := conn.Read(b[n:])
+		if err != nil {
+			return c, 0, err
+		}
+		n += m
+		if b[0] != rawMagic {
+			return c, 0, errRawHandshake
+		}
+	}
+	f, ok := message.RawSocketFormat(b[1] & 0x0f)
+	fault := byte(0)
+	switch {
+	case b[2] != 0 || b[3] != 0:
+		fault = rawErrReserved
+	case !ok:
+		fault = rawErrSerializer
+	}
+	reply := []byte{rawMagic, rawLengths<<4 | b[1]&0x0f, 0, 0}
+	if fault != 0 {
+		reply[1] = fault << 4
+	}
+	if _, err := conn.Write(reply); err != nil {
+		return c, 0, err
+	}
+	if fault != 0 {
+		return c, 0, errRawHandshake
+	}
+	return codec{f, rawSocket}, min(1<<(9+b[1]>>4), rawLargest), nil
+}
+
+// rawSource reads rawsocket frames.
+type rawSource struct {
+	in   *inbound
+	head [rawHead]byte
+	pong func([]byte)
+}
+
+// read gives the next message.
+func (s *rawSource) read(limit int) (*[]byte, error) {
+	n, err := s.next(limit)
+	if err != nil {
+		return nil, err
+	}
+	buf := buffers.get()
+	if *buf, err = s.in.growing((*buf)[:0], n); err != nil {
+		buffers.put(buf)
+		return nil, err
+	}
+	return buf, nil
+}
+
+// next reads headers up to that of a message, and answers pings.
+func (s *rawSource) next(limit int) (n int, err error) {
+	for {
+		if err := s.in.bytes(s.head[:]); err != nil {
+			return 0, err
+		}
+		n := int(s.head[1])<<16 | int(s.head[2])<<8 | int(s.head[3])
+		kind := s.head[0]
+		switch {
+		case kind > rawPong:
+			return 0, violation("a rawsocket frame of an unknown type")
+		case kind == rawMessage && n > limit:
+			return 0, violation("the message is larger than %d bytes", limit)
+		case kind == rawMessage:
+			return n, nil
+		case n > maxRawPing:
+			return 0, violation("a ping is larger than %d bytes", maxRawPing)
+		}
+		payload := make([]byte, n)
+		if err := s.in.bytes(payload); err != nil {
+			return 0, err
+		}
+		if kind == rawPing {
+			s.pong(payload)
+		}
+	}
+}
 
 // rawHeader appends the header of a rawsocket frame: its type and its length in 24 bits.
 func rawHeader(b []byte, kind byte, n int) []byte {

@@ -81,6 +81,9 @@ var ErrClosed = errors.New("transport: link is closed")
 // ErrFull is returned for a link whose queue is full.
 var ErrFull = errors.New("transport: queue is full")
 
+// ErrTooLarge is returned for a message that is larger than the peer takes.
+var ErrTooLarge = errors.New("transport: the peer takes no message of this size")
+
 // violation is a fault of the peer's that ends its session.
 func violation(text string, args ...any) error {
 	return &message.ProtocolError{Reason: fmt.Sprintf(text, args...)}
