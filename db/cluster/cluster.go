@@ -84,6 +84,7 @@ func (c *Cluster) start(ctx context.Context, config Config) (err error) {
 		return err
 	}
 	c.settings = settings(c.binaries, config.Settings)
+	c.settings["cluster_name"] = clusterName(c.layout.data())
 	if c.password, err = c.layout.password(); err != nil {
 		return err
 	}

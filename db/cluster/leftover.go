@@ -3,12 +3,15 @@ package cluster
 import (
 	"bytes"
 	"context"
+	"crypto/sha256"
+	"encoding/hex"
 	"errors"
 	"fmt"
 	"io/fs"
 	"log/slog"
 	"os"
 	"path/filepath"
+	"slices"
 	"strconv"
 	"strings"
 	"syscall"
@@ -80,23 +83,32 @@ const (
 	serving                  // the server of the directory
 )
 
-// look finds out who has a process id: a server works in its data directory.
+// look finds out who has a process id: a server has the cluster's name among its arguments, which everybody may read,
+// also where a container keeps root from looking at more.
 func look(pid int, data string) occupant {
-	process := filepath.Join("/proc", strconv.Itoa(pid))
-	cwd, errDir := os.Stat(filepath.Join(process, "cwd"))
-	program, errProgram := os.Readlink(filepath.Join(process, "exe"))
-	dir, errData := os.Stat(data)
-	err := errors.Join(errDir, errProgram) // a process that is ending loses one before the other
+	text, err := os.ReadFile(filepath.Join("/proc", strconv.Itoa(pid), "cmdline"))
 	switch {
 	case errors.Is(err, fs.ErrNotExist), errors.Is(err, syscall.ESRCH):
-		return gone
-	case err != nil, errData != nil:
+		if errors.Is(syscall.Kill(pid, 0), syscall.ESRCH) {
+			return gone
+		}
+		return unknown // there, and hidden from us
+	case err != nil:
 		return unknown
+	case len(text) == 0:
+		return gone // dead, or a thread of the kernel
 	}
-	if os.SameFile(cwd, dir) && strings.TrimSuffix(filepath.Base(program), " (deleted)") == "postgres" {
+	arguments := strings.Split(string(text), "\x00")
+	if filepath.Base(arguments[0]) == "postgres" && slices.Contains(arguments, "cluster_name="+clusterName(data)) {
 		return serving
 	}
 	return stranger
+}
+
+// clusterName tells the server of one directory from those of others.
+func clusterName(data string) string {
+	sum := sha256.Sum256([]byte(data))
+	return "bulkhead-" + hex.EncodeToString(sum[:8])
 }
 
 func awaitGone(ctx context.Context, pid int, data string) bool {
