@@ -178,12 +178,6 @@ func (w *watcher) AssignmentsChanged(project wire.Key) {
 	w.told = append(w.told, project)
 }
 
-func (w *watcher) count() int {
-	w.mu.Lock()
-	defer w.mu.Unlock()
-	return len(w.told)
-}
-
 type clock struct {
 	mu  sync.Mutex // guards now
 	now time.Time

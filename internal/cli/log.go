@@ -18,7 +18,7 @@ func (inv *invocation) logger(c config.Log) *slog.Logger {
 	}
 	if c.Format == "text" || c.Format == "auto" && isTerminal(inv.Err) {
 		plain := lookup(inv.environ, "NO_COLOR") != "" || !isTerminal(inv.Err)
-		return slog.New(tint.NewHandler(inv.Err, &tint.Options{Level: level, TimeFormat: time.TimeOnly, NoColor: plain}))
+		return slog.New(tint.NewTextHandler(inv.Err, &tint.Options{Level: level, TimeFormat: time.TimeOnly, NoColor: plain}))
 	}
 	return slog.New(slog.NewJSONHandler(inv.Err, &slog.HandlerOptions{Level: level}))
 }
