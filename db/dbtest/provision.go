@@ -29,10 +29,13 @@ func NewProvisioner(t testing.TB, d *Database, change ...func(*provision.Config)
 	return p
 }
 
+// testKey seals what tests store; everybody knows it.
+var testKey = make([]byte, 32)
+
 // Keys is a keyring with a key that everybody knows.
 func Keys(t testing.TB) *secret.Keyring {
 	t.Helper()
-	keys, err := secret.NewKeyring(make([]byte, 32))
+	keys, err := secret.NewKeyring(testKey)
 	if err != nil {
 		t.Fatal(err)
 	}

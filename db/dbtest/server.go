@@ -15,7 +15,10 @@ import (
 	"github.com/jackc/pgx/v5"
 	"github.com/jackc/pgx/v5/pgxpool"
 
+	"bulkhead/db"
 	"bulkhead/db/cluster"
+	"bulkhead/db/provision"
+	"bulkhead/internal/secret"
 )
 
 // dirPrefix begins the names of the private servers' directories.
@@ -155,9 +158,30 @@ func (s *Server) sweep(ctx context.Context) {
 		var free bool
 		err := s.admin.QueryRow(ctx, "SELECT pg_try_advisory_xact_lock($1)", lockOf(run)).Scan(&free)
 		if err == nil && free && run != s.run {
+			s.purge(ctx, name)
 			s.drop(name)
 		}
 	}
+}
+
+// purge removes what a test placed on the server and did not live to remove.
+func (s *Server) purge(ctx context.Context, name string) {
+	quiet := slog.New(slog.DiscardHandler)
+	d, err := db.Open(ctx, s.URL(name), db.WithLogger(quiet))
+	if err != nil {
+		return // a template, which has nothing placed
+	}
+	defer d.Close()
+	keys, err := secret.NewKeyring(testKey)
+	if err != nil {
+		return
+	}
+	p, err := provision.New(ctx, provision.Config{DB: d, Keys: keys, Logger: quiet})
+	if err != nil {
+		return
+	}
+	defer p.Close()
+	_ = p.Purge(ctx) // what cannot be removed now has lost its journal after this, and is an operator's to remove
 }
 
 func (s *Server) dropRun(ctx context.Context, run string) {

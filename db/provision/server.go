@@ -29,9 +29,10 @@ func (p *Provisioner) setUp(ctx context.Context, o *operation) error {
 	if err := o.conn.QueryRow(ctx, "SELECT rolsuper FROM pg_roles WHERE rolname = current_user").Scan(&super); err != nil {
 		return err
 	}
-	p.level = Compat
-	if super {
-		p.level = Full
+	p.level = Full
+	if !super {
+		p.level = Compat
+		p.config.Logger.WarnContext(ctx, "the database login is no superuser: tenants' rows are kept apart, and names and activity can be seen across tenants")
 	}
 	if err := o.closeServer(ctx); err != nil {
 		return err
@@ -55,7 +56,7 @@ func (o *operation) closeServer(ctx context.Context) error {
 		if _, err := o.conn.Exec(ctx, "REVOKE ALL ON DATABASE "+ident(name)+" FROM PUBLIC"); err != nil {
 			return err
 		}
-		o.config.Logger.InfoContext(ctx, "database closed to all without a right of their own", logkey.Schema, name)
+		o.config.Logger.InfoContext(ctx, "database closed to all without a right of their own", logkey.Database, name)
 	}
 	return nil
 }

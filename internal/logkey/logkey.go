@@ -10,6 +10,7 @@ const (
 	AuthID       = "authid"
 	Bytes        = "bytes"
 	Count        = "count"
+	Database     = "database"
 	Device       = "device"
 	Duration     = "duration"
 	Error        = "error"
