@@ -99,4 +99,3 @@ func exactNumber(n json.Number) (any, error) {
 	}
 	return n.Float64()
 }
-
