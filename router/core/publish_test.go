@@ -96,6 +96,32 @@ func TestAPublisherDoesNotGetItsOwnEventUnlessItWants(t *testing.T) {
 	g.expect(bob, "EVENT a hello")
 }
 
+func TestEverybodyButThePublisherGetsTheEventWhoeverPublishes(t *testing.T) {
+	t.Parallel()
+	g := newRig(t)
+	var all []*Session
+	for range 5 {
+		s := g.join("ann")
+		g.subscribe(s, "a")
+		all = append(all, s)
+	}
+	for len(all) > 0 {
+		for _, publisher := range all {
+			g.publish(publisher, "a")
+			for _, s := range all {
+				if s == publisher {
+					g.expect(s)
+				} else {
+					g.expect(s, "EVENT a hello")
+				}
+			}
+		}
+		g.realm.Leave(all[0], g.now)
+		all = all[1:]
+	}
+	assertEmpty(t, g.realm)
+}
+
 func TestAnEventIsSharedByAllItsReceivers(t *testing.T) {
 	t.Parallel()
 	g := newRig(t)
