@@ -19,18 +19,22 @@ import (
 
 // scripted is a database that does what a test says: rows by installation, in the order in which they were stored.
 type scripted struct {
-	mu     sync.Mutex // guards what follows
-	stored map[string][]databackend.Record
-	fail   func(p databackend.Placement, records []databackend.Record) error
-	calls  int
-	block  chan struct{} // not nil: writes wait for it, or for their context
+	mu      sync.Mutex // guards what follows
+	stored  map[string][]databackend.Record
+	fail    func(p databackend.Placement, records []databackend.Record) error
+	calls   int
+	block   chan struct{} // not nil: writes wait for it, or for their context
+	entered chan struct{} // not nil: gets a token for each write that waits
 }
 
 func (w *scripted) Write(ctx context.Context, p databackend.Placement, t databackend.Table, records []databackend.Record) error {
 	w.mu.Lock()
-	block, fail := w.block, w.fail
+	block, entered, fail := w.block, w.entered, w.fail
 	w.calls++
 	w.mu.Unlock()
+	if entered != nil {
+		entered <- struct{}{}
+	}
 	if block != nil {
 		select {
 		case <-block:
@@ -211,6 +215,24 @@ func TestRowsWaitOnDiskWhileTheDatabaseIsDownAndReachItInOrder(t *testing.T) {
 	}
 	if state := s.Stats()[0]; state.State != databackend.Flowing || state.SpillBytes != 0 {
 		t.Errorf("stats %+v", state)
+	}
+}
+
+func TestARowDoesNotOvertakeThoseThatWaitOnDisk(t *testing.T) {
+	t.Parallel()
+	w := &scripted{fail: down}
+	s := newServer(t, w)
+	mustAppend(t, s, number(1), databackend.Spilled)
+	block, entered := make(chan struct{}), make(chan struct{}, 10)
+	w.mu.Lock()
+	w.fail, w.block, w.entered = nil, block, entered
+	w.mu.Unlock()
+	<-entered // the first row is on its way, and the database is up
+	mustAppend(t, s, number(2), databackend.Spilled)
+	close(block)
+	mustFlush(t, s)
+	if diff := cmp.Diff(ascending(1, 2), w.numbers("p_x.plain")); diff != "" {
+		t.Error(diff)
 	}
 }
 
