@@ -130,11 +130,9 @@ func (c *class) collect(ch chan<- prometheus.Metric) {
 	ch <- gauge(descSessions, c.sessions.Load(), c.name)
 	ch <- counter(descJoins, c.joins.Load(), c.name)
 	for code := range codes {
-		if n := c.in[code].Load(); n > 0 {
-			ch <- counter(descIn, n, c.name, message.Code(code).String())
-		}
-		if n := c.out[code].Load(); n > 0 {
-			ch <- counter(descOut, n, c.name, message.Code(code).String())
+		if name := message.Code(code).String(); name != "" {
+			ch <- counter(descIn, c.in[code].Load(), c.name, name)
+			ch <- counter(descOut, c.out[code].Load(), c.name, name)
 		}
 	}
 	ch <- counter(descEncoded, c.encoded.Load(), c.name)

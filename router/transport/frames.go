@@ -99,10 +99,7 @@ func (s *wsSource) message(buf []byte, f wsFrame, limit int) ([]byte, error) {
 // next reads the header of the next frame of a message, and answers what comes between.
 func (s *wsSource) next(started bool) (wsFrame, error) {
 	for {
-		f, err := s.header()
-		if err == nil {
-			err = s.accept(f, started)
-		}
+		f, err := s.header(started)
 		if err != nil || f.code < codeClose {
 			return f, err
 		}
@@ -136,8 +133,8 @@ func (s *wsSource) accept(f wsFrame, started bool) error {
 	return nil
 }
 
-// header reads a frame's header.
-func (s *wsSource) header() (wsFrame, error) {
+// header reads a frame's header; one that may not come now fails before the rest of it is waited for.
+func (s *wsSource) header(started bool) (wsFrame, error) {
 	b := s.head[:2]
 	if err := s.in.bytes(b); err != nil {
 		return wsFrame{}, err
@@ -145,6 +142,9 @@ func (s *wsSource) header() (wsFrame, error) {
 	f := wsFrame{final: b[0]&finalBit != 0, code: b[0] & opMask, size: uint64(b[1] &^ maskBit)}
 	if b[0]&rsvBits != 0 || b[1]&maskBit == 0 {
 		return f, framingError("a reserved bit is set, or the mask is missing")
+	}
+	if err := s.accept(f, started); err != nil {
+		return f, err
 	}
 	rest := s.head[:4]
 	switch f.size {
