@@ -12,9 +12,13 @@ import (
 	"bulkhead/wire"
 )
 
-const selectInstallations = `SELECT i.project_key, i.app_key, i.stage, p.name, a.name, i.state, i.template, i.template_version,
-	i.export_wanted, COALESCE(i.exported_to, ''), i.created_at
+const (
+	selectInstallations = `SELECT i.project_key, i.app_key, i.stage, p.name, a.name, i.state, i.template, ` + restOfInstallations
+	// listInstallations leaves the templates out: a page of them may be large, and a list does not show them.
+	listInstallations   = `SELECT i.project_key, i.app_key, i.stage, p.name, a.name, i.state, ''::bytea, ` + restOfInstallations
+	restOfInstallations = `i.template_version, i.export_wanted, COALESCE(i.exported_to, ''), i.created_at
 	FROM installation i JOIN project p ON p.key = i.project_key JOIN app a ON a.key = i.app_key`
+)
 
 const whereRealm = ` WHERE project_key = $1 AND app_key = $2 AND stage = $3`
 
@@ -32,9 +36,10 @@ func (a *Assets) Installation(ctx context.Context, r realms.Realm) (asset.Instal
 	return in, found("installation", err)
 }
 
-// Installations lists those of a project, or of all where project is zero, in the order of project, app and stage.
+// Installations lists those of a project, or of all where project is zero, in the order of project, app and stage, without
+// their templates.
 func (a *Assets) Installations(ctx context.Context, project wire.Key, after realms.Realm, limit int) ([]asset.Installation, error) {
-	list, err := list(ctx, a.db.pool, scanInstallation, selectInstallations+`
+	list, err := list(ctx, a.db.pool, scanInstallation, listInstallations+`
 		WHERE ($1::bigint = 0 OR project_key = $1) AND (project_key, app_key, stage) > ($2::bigint, $3::bigint, $4::text)
 		ORDER BY project_key, app_key, stage LIMIT $5`, project, after.Project, after.App, string(after.Stage), limit)
 	return list, Error("db: installations", err)

@@ -112,7 +112,7 @@ func (a *Assets) FindInstallation(ctx context.Context, ref string) (Installation
 	return a.Store.Installation(ctx, r)
 }
 
-// Installations lists those of a project, or of all where project is zero, in the order of project, app and stage.
+// Installations lists those of a project, or of all where project is zero, in the order of project, app and stage, without their templates.
 func (a *Assets) Installations(ctx context.Context, project wire.Key, after realms.Realm, limit int) ([]Installation, error) {
 	return a.Store.Installations(ctx, project, after, limit)
 }

@@ -56,7 +56,7 @@ type AppStore interface {
 // InstallationStore keeps installations.
 type InstallationStore interface {
 	Installation(ctx context.Context, r realms.Realm) (Installation, error)
-	// Installations lists those of a project, or of all where project is zero, in the order of project, app and stage.
+	// Installations lists those of a project, or of all where project is zero, in the order of project, app and stage, without their templates.
 	Installations(ctx context.Context, project wire.Key, after realms.Realm, limit int) ([]Installation, error)
 	InstallationsUnfinished(ctx context.Context) ([]Installation, error)
 	// BeginInstallation inserts it as provisioning; kind NotFound where the project does not exist or is removing.
