@@ -229,6 +229,9 @@ func TestARowDoesNotOvertakeThoseThatWaitOnDisk(t *testing.T) {
 	w.mu.Unlock()
 	<-entered // the first row is on its way, and the database is up
 	mustAppend(t, s, number(2), databackend.Spilled)
+	if len(entered) > 0 {
+		t.Error("the second row is on its way beside the first")
+	}
 	close(block)
 	mustFlush(t, s)
 	if diff := cmp.Diff(ascending(1, 2), w.numbers("p_x.plain")); diff != "" {
