@@ -231,7 +231,7 @@ func TestSessionsAreListedAndEnded(t *testing.T) {
 	t.Parallel()
 	s := newStage(t)
 	_, _, in := s.plant("plant-a")
-	s.sessions.list = map[string][]httpapi.Session{in.Realm: {{Session: 9, AuthID: "b"}, {Session: 3, AuthID: "a"}, {Session: 1 << 52, AuthID: "c"}}}
+	s.sessions.list = map[string][]httpapi.Session{in.Realm: {{Session: 9, AuthID: "b"}, {Session: 3, AuthID: "a"}, {Session: 1 << 52, AuthID: "c", Role: "backend"}}}
 	path := "/realms/" + in.Realm + "/sessions"
 	first := must[httpapi.List[httpapi.Session]](s, 200, "GET", path+"?limit=2", nil)
 	rest := must[httpapi.List[httpapi.Session]](s, 200, "GET", path+"?cursor="+first.Next, nil)
@@ -240,6 +240,7 @@ func TestSessionsAreListedAndEnded(t *testing.T) {
 	}
 	must[struct{}](s, 204, "DELETE", path+"/9", nil)
 	s.refused(404, "not_found", "DELETE", path+"/10", nil)
+	s.refused(403, "denied", "DELETE", path+"/4503599627370496", nil)
 	for _, wrong := range []string{"0", "x", "-1", "9007199254740994"} {
 		s.refused(422, "invalid", "DELETE", path+"/"+wrong, nil)
 	}

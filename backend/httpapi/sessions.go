@@ -9,6 +9,7 @@ import (
 
 	"bulkhead/backend/audit"
 	"bulkhead/internal/errs"
+	"bulkhead/realms"
 	"bulkhead/wire"
 )
 
@@ -56,8 +57,12 @@ func (a *API) endSession(ctx context.Context, c caller, in *sessionInput) (*noth
 	if err != nil {
 		return nil, err
 	}
-	if !slices.ContainsFunc(known, func(s Session) bool { return s.Session == in.Session }) {
+	at := slices.IndexFunc(known, func(s Session) bool { return s.Session == in.Session })
+	if at < 0 {
 		return nil, errs.E(wire.NotFound, "no such session")
+	}
+	if known[at].Role == string(realms.RoleBackend) { // without it nobody could store or read rows
+		return nil, errs.E(wire.Denied, "this session is the server's own")
 	}
 	name := in.realm.Name() + "/" + strconv.FormatUint(in.Session, 10)
 	entry := audit.New(c.actor, audit.SessionKill, in.realm.Project, audit.Asset{Kind: "session", Name: name})
