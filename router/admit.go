@@ -29,7 +29,7 @@ func (r *Router) admit(e endpoint, how func() (*member, error)) (*member, error)
 	r.stats.refused(refusal(err))
 	r.log.Log(r.group.Context(), levelOf(err), "join refused", logkey.Addr, e.Peer().Addr, logkey.Error, err.Error())
 	if tellable(err) {
-		e.Finish(abort(err), r.linger())
+		e.Finish(abort(err), r.limits.Linger)
 	}
 	return nil, err
 }

@@ -114,7 +114,7 @@ func (r *Router) newLocal(p wamp.Peer) *local {
 	}
 	e.mu.Lock()
 	defer e.mu.Unlock()
-	e.timer = time.AfterFunc(r.config.Limits.WithDefaults().Handshake, e.kill)
+	e.timer = time.AfterFunc(r.limits.Handshake, e.kill)
 	return e
 }
 
@@ -126,7 +126,7 @@ func (e *local) Peer() transport.Peer {
 var localDetails = message.Dict{"protocol": "local"}
 
 // Join ends the time limit for joining.
-func (e *local) Join(transport.Policy, int, *transport.Meter) bool {
+func (e *local) Join(transport.Policy, *transport.Budget, *transport.Meter) bool {
 	e.mu.Lock()
 	defer e.mu.Unlock()
 	e.timer.Stop()

@@ -107,7 +107,7 @@ func (n *Nexus) RemoveRealm(name wamp.URI) {
 
 // Close ends the router and waits until its sessions have ended.
 func (n *Nexus) Close() {
-	ctx, cancel := context.WithTimeout(context.Background(), 2*n.linger())
+	ctx, cancel := context.WithTimeout(context.Background(), 2*n.limits.Linger)
 	defer cancel()
 	if err := n.Router.Close(ctx); err != nil {
 		n.log.Error("the router did not close in time", logkey.Error, err)

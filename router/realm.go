@@ -22,7 +22,7 @@ type endpoint interface {
 	Send(message.Message) error
 	Deliver(*transport.Parcel) error
 	Finish(last message.Message, within time.Duration)
-	Join(p transport.Policy, queue int, m *transport.Meter) bool
+	Join(p transport.Policy, b *transport.Budget, m *transport.Meter) bool
 	Peer() transport.Peer
 }
 
@@ -48,6 +48,7 @@ type realm struct {
 	class  *class
 	log    *slog.Logger
 	tables tables
+	budget *transport.Budget
 	open   *openRealm // set for a realm of an embedder's
 
 	mu          sync.Mutex             // guards what follows
@@ -64,7 +65,7 @@ type realm struct {
 func (r *Router) newRealm(name string, id realms.Realm, configure func(*core.Config)) *realm {
 	re := &realm{
 		router: r, name: name, id: id, class: r.stats.class(id.Kind), members: map[message.ID]*member{},
-		log: r.log.With(logkey.Realm, name), tables: tablesOf(id),
+		log: r.log.With(logkey.Realm, name), tables: tablesOf(id), budget: transport.NewBudget(r.limits.RealmBytes),
 	}
 	c := core.Config{Output: re, Authorize: re.authorize, Disclose: true, Quotas: r.config.Quotas(id.Kind)}
 	if r.config.Sink != nil && id.Kind == realms.Data {
@@ -96,7 +97,7 @@ func (re *realm) join(m *member, welcome *message.Welcome) error {
 		return errNoSuchRealm
 	case !re.router.authn.HoldsIn(re.router.directory.Load(), m.credential):
 		return errWithdrawn
-	case !m.end.Join(re.policy(m), 0, &re.class.meter):
+	case !m.end.Join(re.policy(m), re.budget, &re.class.meter):
 		return transport.ErrClosed
 	}
 	if err := re.core.Join(m.session, m.joined); err != nil {
@@ -238,7 +239,7 @@ func (re *realm) Fanout(to []*core.Session, e *message.Event) {
 func (re *realm) Close(s *core.Session, goodbye *message.Goodbye) {
 	m := s.Handle.(*member)
 	re.remove(m)
-	m.end.Finish(goodbye, re.router.linger())
+	m.end.Finish(goodbye, re.router.limits.Linger)
 }
 
 // sent sees to what came of queueing a message.
@@ -270,6 +271,6 @@ func (re *realm) overflow(m *member) {
 	re.class.overflows.Add(1)
 	re.log.Warn("session ended: its queue is full", logkey.Session, m.session.ID(), logkey.AuthID, m.session.Principal().AuthID)
 	goodbye := &message.Goodbye{Reason: closeBackpressure, Details: message.Dict{"message": "messages are not received as fast as they come"}}
-	m.end.Finish(goodbye, re.router.linger())
+	m.end.Finish(goodbye, re.router.limits.Linger)
 	re.leaving = append(re.leaving, m)
 }

@@ -60,6 +60,7 @@ type Config struct {
 // Router is a set of realms. Use New.
 type Router struct {
 	config Config
+	limits transport.Limits
 	log    *slog.Logger
 	authn  *authn.Authenticator
 	server *transport.Server
@@ -86,7 +87,7 @@ func New(c Config) (*Router, error) {
 		c.Slow = func(realms.Kind, realms.Role) transport.Policy { return transport.CloseSlow }
 	}
 	r := &Router{
-		config: c, log: c.Logger, stats: newStats(), realms: map[string]*realm{},
+		config: c, limits: c.Limits.WithDefaults(), log: c.Logger, stats: newStats(), realms: map[string]*realm{},
 		authn: authn.New(authn.Config{Tickets: c.Tickets, Keys: c.Keys}),
 		group: lifecycle.NewGroup(context.Background()),
 	}

@@ -4,7 +4,6 @@ import (
 	"errors"
 	"fmt"
 	"runtime/debug"
-	"time"
 
 	"bulkhead/internal/errs"
 	"bulkhead/internal/logkey"
@@ -15,8 +14,6 @@ import (
 
 // errPanic is what a session is told whose message made the router panic.
 var errPanic = errs.E(wire.Internal, "internal error")
-
-func (r *Router) linger() time.Duration { return r.config.Limits.WithDefaults().Linger }
 
 // join lets a link in and gives what is to be run for it.
 func (r *Router) join(l *transport.Link) (session func()) {
@@ -52,7 +49,7 @@ func (r *Router) dispatch(m *member, msg message.Message) (err error) {
 	switch msg.(type) {
 	case *message.Goodbye:
 		m.realm.leave(m)
-		m.end.Finish(&message.Goodbye{Reason: closeAndOut, Details: message.Dict{}}, r.config.Limits.WithDefaults().Write)
+		m.end.Finish(&message.Goodbye{Reason: closeAndOut, Details: message.Dict{}}, r.limits.Write)
 		return errLeft
 	case *message.Abort:
 		return errLeft
@@ -75,7 +72,7 @@ func (r *Router) part(m *member, err error) {
 		return
 	}
 	r.leaveSafely(m)
-	m.end.Finish(abort(err), r.linger())
+	m.end.Finish(abort(err), r.limits.Linger)
 }
 
 // tellable reports whether the peer is there to be told of err: connections that broke have nobody at their other end.

@@ -3,6 +3,9 @@ package transport
 import (
 	"net"
 	"slices"
+
+	"bulkhead/internal/errs"
+	"bulkhead/wire"
 )
 
 const (
@@ -12,6 +15,9 @@ const (
 	aheadRead = 16 << 10
 )
 
+// errOverBudget ends a session whose message is too much for what the sessions of its realm already send and do not receive.
+var errOverBudget = &errs.Error{Kind: wire.Exhausted, User: "the sessions of this realm hold too many bytes"}
+
 // inbound reads from a connection with few system calls and, while nothing comes, little memory. It is used by one goroutine.
 type inbound struct {
 	conn  net.Conn
@@ -20,6 +26,7 @@ type inbound struct {
 	ahead *[]byte // nil but while much comes
 	data  []byte  // read and not taken, in small or ahead
 	full  bool    // the last read filled its buffer: there is more
+	held  holding // the message that is being read
 }
 
 // fill waits for data where there is none.
@@ -80,9 +87,11 @@ func (in *inbound) bytes(p []byte) error {
 
 // growing appends n bytes to buf. It takes memory as the bytes come, not as they are announced.
 func (in *inbound) growing(buf []byte, n int) ([]byte, error) {
-	const step = 64 << 10
 	for n > 0 {
-		piece := min(n, max(step, len(buf)))
+		piece := min(n, max(unit, len(buf)))
+		if in.held.set(len(buf) + piece); in.held.over() {
+			return buf, errOverBudget
+		}
 		start := len(buf)
 		buf = slices.Grow(buf, piece)[:start+piece]
 		if err := in.bytes(buf[start:]); err != nil {

@@ -60,6 +60,7 @@ type Link struct {
 
 	mu      sync.Mutex  // guards what follows
 	queue   queue       //
+	queued  holding     // the bytes in queue
 	phase   phase       //
 	policy  Policy      //
 	limit   int         // of bytes in queue
@@ -86,17 +87,15 @@ func (l *Link) Done() <-chan struct{} { return l.done }
 
 // Join widens the limits once the peer has proved who it is. Call it before WELCOME is sent. It reports whether the link
 // is still open.
-func (l *Link) Join(p Policy, queue int, m *Meter) bool {
+func (l *Link) Join(p Policy, b *Budget, m *Meter) bool {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	if l.phase != joining {
 		return false
 	}
-	if queue <= 0 {
-		queue = l.limits.Queue
-	}
 	l.stopTimer()
-	l.phase, l.policy, l.limit = joined, p, queue
+	l.phase, l.policy, l.limit = joined, p, l.limits.Queue
+	l.queued.budget, l.in.held.budget = b, b
 	l.meter.Store(m)
 	l.heard.Store(l.clock.now())
 	settle(l.raw)
@@ -123,6 +122,7 @@ func (l *Link) Receive() (message.Message, error) {
 	}
 	m, err := message.Decode(l.codec.format, one)
 	if l.batch = rest; len(rest) == 0 {
+		l.in.held.set(0)
 		buffers.put(l.scratch)
 		l.scratch, l.batch = nil, nil
 	}
@@ -172,21 +172,26 @@ func (l *Link) push(f *frame) error {
 		return err
 	}
 	l.queue.push(f)
+	l.queued.set(l.queue.bytes)
 	l.startWriter()
 	return nil
 }
 
 // makeRoom applies the policy; keep says whether f is to be queued.
 func (l *Link) makeRoom(f *frame) (keep bool, err error) {
-	if l.queue.bytes <= l.limit {
+	limit := l.limit
+	if l.queued.over() {
+		limit = min(limit, unit)
+	}
+	if l.queue.bytes <= limit {
 		return true, nil
 	}
 	if l.policy != DropOldest {
 		return false, ErrFull
 	}
-	dropped, enough := l.queue.dropOldest(l.limit - len(f.data))
+	dropped, enough := l.queue.dropOldest(limit - len(f.data))
 	defer func() { l.meter.Load().Dropped.Add(uint64(dropped)) }()
-	if enough || l.queue.bytes <= l.limit {
+	if enough || l.queue.bytes <= limit {
 		return true, nil
 	}
 	if f.event != nil { // only replies wait, and they are more than the limit: the new event is the oldest one
@@ -245,6 +250,7 @@ func (l *Link) kill() {
 		reset(l.raw)
 	}
 	l.queue.discard()
+	l.queued.set(0)
 	_ = l.raw.Close() // it is given up: there is nobody to tell
 }
 
@@ -277,6 +283,7 @@ func (l *Link) end() {
 	}
 	l.mu.Unlock()
 	l.kill()
+	l.in.held.set(0)
 	close(l.done)
 }
 

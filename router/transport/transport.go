@@ -30,6 +30,9 @@ type Limits struct {
 	Message int
 	// Queue is how many bytes may wait to be written to one peer; one message more than that may begin to wait. Default 8 MiB.
 	Queue int
+	// RealmBytes is how many bytes the links of one realm may hold together: queued for slow peers, or of large messages that
+	// are not whole yet. Over it, links that hold more than 64 KiB are treated as if their queue were full. Default 256 MiB.
+	RealmBytes int
 	// PingEvery is how long a peer may be silent before it is sent a ping; after a second ping without a sign of life it is
 	// given up. Default 20 s.
 	PingEvery time.Duration
@@ -46,6 +49,7 @@ func (l Limits) WithDefaults() Limits {
 	orInt(&l.FirstMessage, 16<<10)
 	orInt(&l.Message, 16<<20)
 	orInt(&l.Queue, 8<<20)
+	orInt(&l.RealmBytes, 256<<20)
 	orDuration(&l.PingEvery, 20*time.Second)
 	orDuration(&l.Write, 10*time.Second)
 	orDuration(&l.Linger, 700*time.Millisecond)

@@ -46,6 +46,7 @@ func (l *Link) next(b *batch) bool {
 	defer l.mu.Unlock()
 	l.meter.Load().raise(l.queue.bytes)
 	l.queue.bytes = max(0, l.queue.bytes-b.size)
+	l.queued.set(l.queue.bytes)
 	b.frames = l.queue.pop(b.frames[:0], gather)
 	b.size = 0
 	for i, f := range b.frames {
