@@ -23,6 +23,7 @@ func BenchmarkIngest(b *testing.B) {
 		c.Limits.QueueRows = 1 << 18
 		c.Limits.QueueBytes = 1 << 30
 		c.Limits.WriteTimeout = time.Minute
+		c.Limits.All, c.Limits.Each = databackend.Unlimited, databackend.Unlimited
 	})
 	const rows = 200_000
 	var ingest, bulk, bare, single time.Duration

@@ -5,7 +5,7 @@ import (
 	"time"
 )
 
-// Rate is how much may come per second, and how much at once. The zero Rate does not limit.
+// Rate is how much may come per second, and how much at once. A Rate that is not positive does not limit.
 type Rate struct {
 	PerSecond float64
 	Burst     float64

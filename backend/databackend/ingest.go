@@ -54,8 +54,12 @@ type Limits struct {
 	SpillBytes   int64         // 1 GiB, for all installations of a project together
 	MinFree      int64         // 256 MiB: what the spill leaves free on its disk
 	WriteTimeout time.Duration // 5 s: for a batch that somebody waits for; replays have ten times that
-	All, Each    Rate          // rows per second of the installation and of each publisher; none
+	All          Rate          // rows of the installation: 50,000 a second, 250,000 at once
+	Each         Rate          // rows of each publisher: 10,000 a second, 60,000 at once
 }
+
+// Unlimited is a Rate that limits nothing.
+var Unlimited = Rate{PerSecond: -1}
 
 func (l Limits) orDefaults() Limits {
 	l.BatchRows = cmp.Or(l.BatchRows, 10_000)
@@ -65,6 +69,8 @@ func (l Limits) orDefaults() Limits {
 	l.SpillBytes = cmp.Or(l.SpillBytes, 1<<30)
 	l.MinFree = cmp.Or(l.MinFree, 256<<20)
 	l.WriteTimeout = cmp.Or(l.WriteTimeout, 5*time.Second)
+	l.All = cmp.Or(l.All, Rate{PerSecond: 50_000, Burst: 250_000})
+	l.Each = cmp.Or(l.Each, Rate{PerSecond: 10_000, Burst: 60_000})
 	return l
 }
 

@@ -239,6 +239,25 @@ func TestARowDoesNotOvertakeThoseThatWaitOnDisk(t *testing.T) {
 	}
 }
 
+func TestABatchThatTakesTheDatabaseTooLongIsStoredInParts(t *testing.T) {
+	t.Parallel()
+	w := &scripted{fail: down}
+	s := newServer(t, w)
+	for n := 1; n <= 40; n++ {
+		mustAppend(t, s, number(n), databackend.Spilled)
+	}
+	w.set(func(_ databackend.Placement, records []databackend.Record) error {
+		if len(records) > 3 {
+			return context.DeadlineExceeded
+		}
+		return nil
+	})
+	mustFlush(t, s)
+	if diff := cmp.Diff(ascending(1, 40), w.numbers("p_x.plain")); diff != "" {
+		t.Error(diff)
+	}
+}
+
 func TestWhatWasAnsweredForSurvivesARestart(t *testing.T) {
 	t.Parallel()
 	w := &scripted{fail: down}

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"log/slog"
 	"math/rand/v2"
+	"slices"
 	"sync/atomic"
 	"time"
 
@@ -52,13 +53,19 @@ func (l *lane) replayBatch(ctx context.Context) bool {
 	for i, e := range entries {
 		items[i] = item{entry: e}
 	}
-	for attempt := 0; ; attempt++ {
-		if items, err = l.replayOnce(ctx, items); len(items) == 0 {
-			break
+	for attempt := 0; len(items) > 0; {
+		// A batch that the database cannot take in time is tried in smaller parts, which grow again as they succeed.
+		part := items[:max(1, len(items)>>min(attempt, 20))]
+		left, err := l.replayOnce(ctx, part)
+		items = append(slices.Clip(left), items[len(part):]...)
+		if err == nil {
+			attempt = max(0, attempt-1)
+			continue
 		}
 		if !l.pause(ctx, backoff(attempt, err)) {
 			return false
 		}
+		attempt++
 	}
 	l.spill.commit(behind)
 	return true
