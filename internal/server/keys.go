@@ -23,6 +23,9 @@ func ensureGrantKey(path string) (ed25519.PublicKey, error) {
 	if err != nil {
 		return nil, err
 	}
+	if info, err := os.Stat(path); err != nil || info.Mode().Perm()&0o077 != 0 {
+		return nil, fmt.Errorf("%s: others can read the key; run: chmod 600 %s", path, path)
+	}
 	block, _ := pem.Decode(text)
 	if block == nil {
 		return nil, fmt.Errorf("%s: no PEM", path)

@@ -65,6 +65,7 @@ type Server struct {
 	cluster *cluster.Cluster // nil where the configuration names a database
 	url     secret.Value
 	db      *db.DB
+	release func() // gives the database up for another server
 	prov    *provision.Provisioner
 	store   *db.Assets
 	ingest  *databackend.Ingest
@@ -202,7 +203,11 @@ func (s *Server) openDatabase(ctx context.Context) (err error) {
 	if s.db, err = db.Open(ctx, string(s.url.Reveal()), db.WithLogger(s.log), db.WithApplicationName("bulkhead")); err != nil {
 		return err
 	}
-	return s.db.Migrate(ctx)
+	if err := s.db.Migrate(ctx); err != nil {
+		return err
+	}
+	s.release, err = s.db.Claim(ctx)
+	return err
 }
 
 func (s *Server) databaseURL(ctx context.Context) (secret.Value, error) {
@@ -258,6 +263,9 @@ func (s *Server) Stop(ctx context.Context) error {
 	s.group.Stop()
 	if s.prov != nil {
 		s.prov.Close()
+	}
+	if s.release != nil {
+		s.release()
 	}
 	if s.db != nil {
 		s.db.Close()
