@@ -57,7 +57,8 @@ func (r *Router) admitRemote(e endpoint) (*member, error) {
 	if err != nil {
 		return nil, err
 	}
-	q.Session, q.Network = newSessionID(), e.Peer().Network
+	peer := e.Peer()
+	q.Session, q.Network, q.Certificate = newSessionID(), peer.Network, peer.Certificate
 	g, err := r.prove(e, q)
 	if err != nil {
 		return nil, err
@@ -129,9 +130,11 @@ func (r *Router) prove(e endpoint, q authn.Request) (authn.Grant, error) {
 	if err != nil {
 		return authn.Grant{}, err
 	}
-	reply, err := challenge(e, x.Challenge)
-	if err != nil {
-		return authn.Grant{}, err
+	var reply *message.Authenticate
+	if x.Challenge != nil {
+		if reply, err = challenge(e, x.Challenge); err != nil {
+			return authn.Grant{}, err
+		}
 	}
 	g, err := x.Answer(r.group.Context(), reply)
 	if err != nil {

@@ -41,6 +41,8 @@ type Config struct {
 	Tickets authn.Tickets
 	// Keys opens sessions of devices that sign; nil: none.
 	Keys authn.PublicKeys
+	// Certificates opens sessions of devices that show a TLS certificate; nil: none. The listener has to ask for one.
+	Certificates authn.Certificates
 	// Sink takes the publications to <project>.<app>.<table> and bulk.<project>.<app>.<table>; nil: they are only routed.
 	Sink Sink
 	// Limits bound what one peer may take.
@@ -88,7 +90,7 @@ func New(c Config) (*Router, error) {
 	}
 	r := &Router{
 		config: c, limits: c.Limits.WithDefaults(), log: c.Logger, stats: newStats(), realms: map[string]*realm{},
-		authn: authn.New(authn.Config{Tickets: c.Tickets, Keys: c.Keys}),
+		authn: authn.New(authn.Config{Tickets: c.Tickets, Keys: c.Keys, Certificates: c.Certificates}),
 		group: lifecycle.NewGroup(context.Background()),
 	}
 	r.directory.Store(&realms.Directory{})

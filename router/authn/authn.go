@@ -14,6 +14,7 @@ package authn
 
 import (
 	"context"
+	"crypto/x509"
 	"net/netip"
 	"slices"
 	"sync/atomic"
@@ -30,6 +31,8 @@ const (
 	MethodCRA        = "wampcra"
 	MethodTicket     = "ticket"
 	MethodCryptosign = "cryptosign"
+	MethodSCRAM      = "wamp-scram"
+	MethodTLS        = "tls"
 )
 
 // Provider is the authprovider that this server tells its clients.
@@ -58,6 +61,8 @@ type PublicKeys interface {
 type Config struct {
 	Tickets Tickets    // nil: no tickets
 	Keys    PublicKeys // nil: no cryptosign
+	// Certificates: nil: no TLS client certificates.
+	Certificates Certificates
 }
 
 // Authenticator checks joins against the directory that was applied last. Use New.
@@ -66,11 +71,12 @@ type Authenticator struct {
 	directory atomic.Pointer[realms.Directory]
 	throttle  *throttle
 	decoy     decoy
+	scram     scram
 }
 
 // New makes an Authenticator that admits nobody until Apply.
 func New(c Config) *Authenticator {
-	a := &Authenticator{config: c, throttle: newThrottle(), decoy: newDecoy()}
+	a := &Authenticator{config: c, throttle: newThrottle(), decoy: newDecoy(), scram: newScram()}
 	a.Apply(&realms.Directory{})
 	return a
 }
@@ -86,6 +92,8 @@ type Request struct {
 	Extra   message.Dict // HELLO.Details.authextra
 	Session message.ID
 	Network netip.Prefix // the zero Prefix for a peer without an address
+	// Certificate is the one that the peer showed in the TLS handshake, verified; nil: none.
+	Certificate *x509.Certificate
 }
 
 // Grant is a proven identity.
@@ -98,6 +106,7 @@ type Grant struct {
 
 // Exchange is a join that waits for the proof. It is used once, by one goroutine.
 type Exchange struct {
+	// Challenge is what to ask the peer; nil where it has proved itself already: then Answer takes nil.
 	Challenge *message.Challenge
 
 	a      *Authenticator
@@ -116,7 +125,7 @@ func (a *Authenticator) Begin(q Request) (*Exchange, error) {
 	if len(q.AuthID) > MaxAuthID {
 		return nil, failed("authid is too long")
 	}
-	method := a.choose(q.Methods)
+	method := a.choose(q)
 	x := &Exchange{a: a, source: a.throttle.source(q.Realm, q.AuthID, q.Network), method: method}
 	c := claim{directory: d, entry: entry, request: q}
 	var err error
@@ -127,6 +136,10 @@ func (a *Authenticator) Begin(q Request) (*Exchange, error) {
 		a.beginTicket(x, c)
 	case MethodCryptosign:
 		a.beginCryptosign(x, c)
+	case MethodSCRAM:
+		err = a.beginSCRAM(x, c)
+	case MethodTLS:
+		a.beginTLS(x, c)
 	default:
 		return nil, &errs.Error{Kind: wire.Unauthenticated, URI: noAuthMethod, User: "none of the offered authentication methods is available"}
 	}
@@ -138,15 +151,17 @@ func (a *Authenticator) Begin(q Request) (*Exchange, error) {
 
 // choose takes the first method of the client's that is on offer; "" if there is none. It depends on nothing that the
 // peer could want to learn.
-func (a *Authenticator) choose(methods []string) string {
-	i := slices.IndexFunc(methods, func(m string) bool {
+func (a *Authenticator) choose(q Request) string {
+	i := slices.IndexFunc(q.Methods, func(m string) bool {
 		switch m {
-		case MethodCRA:
+		case MethodCRA, MethodSCRAM:
 			return true
 		case MethodTicket:
 			return a.config.Tickets != nil
 		case MethodCryptosign:
 			return a.config.Keys != nil
+		case MethodTLS:
+			return a.config.Certificates != nil && q.Certificate != nil
 		default:
 			return false
 		}
@@ -154,7 +169,7 @@ func (a *Authenticator) choose(methods []string) string {
 	if i < 0 {
 		return ""
 	}
-	return methods[i]
+	return q.Methods[i]
 }
 
 // Answer checks the proof. It waits as long as earlier failures of the same source demand, and gives up when ctx ends.

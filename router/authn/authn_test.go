@@ -265,7 +265,7 @@ func FuzzJoin(f *testing.F) {
 	a := New(Config{Keys: noKeys{}, Tickets: noTickets{}})
 	a.Apply(directory())
 	id := realms.AppIdentity{App: 77, Stage: wire.Dev, Epoch: 1, Serial: device.Serial}
-	for _, method := range []string{MethodCRA, MethodTicket, MethodCryptosign} {
+	for _, method := range []string{MethodCRA, MethodTicket, MethodCryptosign, MethodSCRAM, MethodTLS} {
 		f.Add(string(device.Serial), method, "", "nonce")
 		f.Add(id.AuthID(), method, strings.Repeat("00", signedSize), "nonce")
 		f.Add("service:x", method, "AAAA", "")

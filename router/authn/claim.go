@@ -44,6 +44,11 @@ func (c claim) candidates(now time.Time, decoy secret.Value) (realms.Principal, 
 	return c.agent()
 }
 
+// candidatesNow is candidates at this time.
+func (c claim) candidatesNow(decoy secret.Value) (realms.Principal, []Credential) {
+	return c.candidates(time.Now(), decoy)
+}
+
 func (c claim) service(name string) (realms.Principal, []Credential) {
 	s, ok := c.directory.Service(c.request.Realm, name)
 	if !ok {

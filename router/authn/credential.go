@@ -1,6 +1,7 @@
 package authn
 
 import (
+	"crypto/x509"
 	"slices"
 
 	"bulkhead/internal/secret"
@@ -11,11 +12,12 @@ import (
 type credentialKind uint8
 
 const (
-	ofNobody  credentialKind = iota // a ticket, or a session of this server's own
-	ofDevice                        // a device's secret
-	ofKey                           // a device's public key
-	ofApp                           // an app's credential key, on a device
-	ofService                       // a service's secret
+	ofNobody      credentialKind = iota // a ticket, or a session of this server's own
+	ofDevice                            // a device's secret
+	ofKey                               // a device's public key
+	ofApp                               // an app's credential key, on a device
+	ofService                           // a service's secret
+	ofCertificate                       // a device's TLS certificate
 )
 
 // identity is what must stay the same of a device for its sessions to stay.
@@ -37,6 +39,8 @@ type Credential struct {
 	secret secret.Value // what the directory has
 	proof  secret.Value // what signs, where it is not the same
 	public []byte
+	// certificate is what the peer showed.
+	certificate *x509.Certificate
 }
 
 func (c Credential) provedBy(s secret.Value) Credential {
@@ -67,6 +71,9 @@ func (a *Authenticator) HoldsIn(d *realms.Directory, c Credential) bool {
 	case ofKey:
 		dev, ok := c.live(d)
 		return ok && a.config.Keys != nil && containsKey(a.config.Keys.PublicKeys(dev), c.public)
+	case ofCertificate:
+		dev, ok := c.live(d)
+		return ok && a.config.Certificates != nil && a.config.Certificates.Trusts(dev, c.certificate)
 	case ofApp:
 		_, ok := c.live(d)
 		entry, found := d.Realm(c.realm)
