@@ -37,11 +37,24 @@ func (in *Ingest) Write(ctx context.Context, p databackend.Placement, t databack
 	if err != nil {
 		return err
 	}
-	err = asRole(ctx, pool, p.RW, pgx.ReadWrite, func(tx pgx.Tx) error { return copyRecords(ctx, tx, p, t, records) })
+	err = in.as(ctx, pool, p, func(tx pgx.Tx) error { return copyRecords(ctx, tx, p, t, records) })
 	if pgerr.Is(err, pgerr.UniqueViolation) {
-		err = asRole(ctx, pool, p.RW, pgx.ReadWrite, func(tx pgx.Tx) error { return insertMissing(ctx, tx, p, t, records) })
+		err = in.as(ctx, pool, p, func(tx pgx.Tx) error { return insertMissing(ctx, tx, p, t, records) })
 	}
 	return writeFault(err)
+}
+
+// as runs do with the right to write an installation's rows.
+func (in *Ingest) as(ctx context.Context, pool *pgxpool.Pool, p databackend.Placement, do func(tx pgx.Tx) error) error {
+	return asRole(ctx, pool, p.RW, pgx.ReadWrite, func(tx pgx.Tx) error {
+		if p.Timescale {
+			// Late rows that land in a compressed chunk open what they may be duplicates of, however much that is.
+			if _, err := tx.Exec(ctx, "SET LOCAL timescaledb.max_tuples_decompressed_per_dml_transaction = 0", pgx.QueryExecModeExec); err != nil {
+				return err
+			}
+		}
+		return do(tx)
+	})
 }
 
 // errRole says that a role could not be taken.

@@ -297,3 +297,44 @@ func TestAQueryThatTakesTooLongIsEnded(t *testing.T) {
 		t.Errorf("got %v", err)
 	}
 }
+
+func TestLateRowsReachCompressedChunksOnce(t *testing.T) {
+	t.Parallel()
+	p := newPlace(t, databackend.DriverDatabase)
+	if !p.placement.Timescale {
+		t.Skip("the server has no TimescaleDB")
+	}
+	admin, err := pgx.Connect(t.Context(), dbtest.Get(t).URL(p.placement.Database))
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer admin.Close(context.Background())
+	var records []databackend.Record
+	for i := range int64(5000) {
+		records = append(records, everything(i, float64(i), i, nil, "x", nil, nil))
+	}
+	if err := p.write(t, "everything", records[:4000]...); err != nil {
+		t.Fatal(err)
+	}
+	table := pgx.Identifier{p.placement.Schema, "everything"}.Sanitize()
+	for _, sql := range []string{
+		"ALTER TABLE " + table + " SET (timescaledb.compress, timescaledb.compress_segmentby = 'device_key')",
+		"SELECT public.compress_chunk(c) FROM public.show_chunks('" + table + "') c",
+		"ALTER DATABASE " + p.placement.Database + " SET timescaledb.max_tuples_decompressed_per_dml_transaction = 10",
+	} {
+		if _, err := admin.Exec(t.Context(), sql); err != nil {
+			t.Fatalf("%s: %v", sql, err)
+		}
+	}
+	pool, err := p.Pool(t.Context(), p.placement.Database)
+	if err != nil {
+		t.Fatal(err)
+	}
+	pool.Reset() // connections that know the new limit
+	if err := p.write(t, "everything", records...); err != nil {
+		t.Fatal(err)
+	}
+	if n := p.count(t, "everything"); n != 5000 {
+		t.Errorf("%d rows", n)
+	}
+}
