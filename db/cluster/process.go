@@ -162,8 +162,12 @@ func readPIDFile(data string) (pid int, ready bool) {
 	if err != nil {
 		return 0, false
 	}
-	lines := strings.Split(string(text), "\n")
-	pid, err = strconv.Atoi(strings.TrimSpace(lines[0]))
+	return parsePIDFile(string(text))
+}
+
+func parsePIDFile(text string) (pid int, ready bool) {
+	lines := strings.Split(text, "\n")
+	pid, err := strconv.Atoi(strings.TrimSpace(lines[0]))
 	if err != nil || pid <= 0 {
 		return 0, false
 	}

@@ -216,3 +216,13 @@ func TestAServerThatIsAwayIsUnavailable(t *testing.T) {
 		t.Errorf("canceled: %v", err)
 	}
 }
+
+func TestServingEndsWithItsContext(t *testing.T) {
+	t.Parallel()
+	p := dbtest.NewProvisioner(t, dbtest.New(t))
+	ctx, cancel := context.WithCancel(t.Context())
+	var serving sync.WaitGroup
+	serving.Go(func() { p.Serve(ctx) })
+	cancel()
+	serving.Wait()
+}

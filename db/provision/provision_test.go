@@ -122,8 +122,10 @@ func TestAnInstallationGetsTablesItsLoginsCanUse(t *testing.T) {
 		if err := ro.QueryRow(t.Context(), "SELECT count(*), min(to_char(tsp, 'YYYY') || c_json::text) FROM "+table).Scan(&n, &text); err != nil || n != 2 {
 			t.Errorf("read %d rows, %v", n, err)
 		}
-		for _, refused := range []string{"DELETE FROM " + table, "UPDATE " + table + " SET seq = 9", "TRUNCATE " + table, "DROP TABLE " + table,
-			"ALTER TABLE " + table + " ADD COLUMN x int", "CREATE TABLE " + c.Schema + ".mine (n int)"} {
+		for _, refused := range []string{
+			"DELETE FROM " + table, "UPDATE " + table + " SET seq = 9", "TRUNCATE " + table, "DROP TABLE " + table,
+			"ALTER TABLE " + table + " ADD COLUMN x int", "CREATE TABLE " + c.Schema + ".mine (n int)",
+		} {
 			if _, err := rw.Exec(t.Context(), refused); err == nil {
 				t.Errorf("allowed: %s", refused)
 			}

@@ -1,0 +1,85 @@
+package provision
+
+import (
+	"context"
+
+	"github.com/jackc/pgx/v5"
+
+	"bulkhead/db"
+	"bulkhead/db/pgerr"
+	"bulkhead/internal/logkey"
+)
+
+// Reconcile puts back what a login can change about itself: its password and its settings. Without a superuser's rights
+// the server does not show them, and they are left.
+func (p *Provisioner) Reconcile(ctx context.Context) error {
+	if p.level != Full {
+		return nil
+	}
+	err := p.during(ctx, "reconcile", func(ctx context.Context, o *operation) error {
+		rows, err := o.conn.Query(ctx, `
+			SELECT l.role, l.verifier FROM bulkhead.placement_login l JOIN pg_authid a ON a.rolname = l.role
+			LEFT JOIN pg_db_role_setting own ON own.setrole = a.oid AND own.setdatabase = 0
+			WHERE a.rolpassword IS DISTINCT FROM l.verifier OR cardinality(own.setconfig) IS DISTINCT FROM $1
+				OR NOT own.setconfig @> $2::text[] OR EXISTS (SELECT FROM pg_db_role_setting s WHERE s.setrole = a.oid AND s.setdatabase <> 0)`,
+			len(loginSettings)+len(superuserSettings), settingList())
+		if err != nil {
+			return err
+		}
+		changed, err := pgx.CollectRows(rows, pgx.RowToStructByPos[changedLogin])
+		if err != nil {
+			return err
+		}
+		for _, c := range changed {
+			if err := o.restore(ctx, c); err != nil && !pgerr.Is(err, pgerr.UndefinedObject) {
+				return err
+			}
+		}
+		return nil
+	})
+	return db.Error("provision: reconcile", err)
+}
+
+type changedLogin struct {
+	Role     string
+	Verifier *string
+}
+
+func (o *operation) restore(ctx context.Context, c changedLogin) error {
+	o.config.Logger.WarnContext(ctx, "a login changed its password or settings, putting them back", logkey.Role, c.Role)
+	password := "NULL"
+	if c.Verifier != nil {
+		password = literal(*c.Verifier)
+	}
+	rows, err := o.conn.Query(ctx, `SELECT d.datname::text FROM pg_db_role_setting s JOIN pg_database d ON d.oid = s.setdatabase
+		WHERE s.setrole = (SELECT oid FROM pg_roles WHERE rolname = $1)`, c.Role)
+	if err != nil {
+		return err
+	}
+	databases, err := pgx.CollectRows(rows, pgx.RowTo[string])
+	if err != nil {
+		return err
+	}
+	return pgx.BeginFunc(ctx, o.conn, func(tx pgx.Tx) error {
+		role := ident(c.Role)
+		if err := execAll(ctx, tx, "ALTER ROLE "+role+" PASSWORD "+password, "ALTER ROLE "+role+" RESET ALL"); err != nil {
+			return err
+		}
+		for _, d := range databases {
+			if err := execAll(ctx, tx, "ALTER ROLE "+role+" IN DATABASE "+ident(d)+" RESET ALL"); err != nil {
+				return err
+			}
+		}
+		return o.applySettings(ctx, tx, c.Role)
+	})
+}
+
+func settingList() []string {
+	var list []string
+	for _, some := range []map[string]string{loginSettings, superuserSettings} {
+		for name, value := range some {
+			list = append(list, name+"="+value)
+		}
+	}
+	return list
+}
