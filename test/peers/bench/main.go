@@ -40,7 +40,9 @@ func main() {
 	if err == nil {
 		ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
 		defer stop()
-		err = run(ctx, o)
+		if err = run(ctx, o); err != nil {
+			err = errors.Join(err, ctx.Err()) // what failed because of the interrupt is not a failure
+		}
 	}
 	switch {
 	case errors.Is(err, flag.ErrHelp):

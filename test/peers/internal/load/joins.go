@@ -60,10 +60,13 @@ func (j *Joins) Run(ctx context.Context, d time.Duration) (measure.Round, error)
 	return r, err
 }
 
+// leaveTime is what a router gets to notice that sessions have ended.
+const leaveTime = 300 * time.Millisecond
+
 // Rest ends the sessions of the last Run and lets the router notice.
 func (j *Joins) Rest() {
 	j.Close()
-	time.Sleep(settleQuiet)
+	time.Sleep(leaveTime)
 }
 
 // Close ends the sessions.

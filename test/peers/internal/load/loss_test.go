@@ -91,7 +91,7 @@ func TestAcknowledgementsThatAreLostDoNotStopAPublisher(t *testing.T) {
 			t.Fatal(err)
 		}
 		p := &publisher{session: session, window: 8, template: template}
-		if err := p.run(t.Context(), time.Now().Add(time.Second)); err != nil {
+		if err := p.run(t.Context(), time.Now().Add(time.Minute)); err != nil {
 			t.Fatal(err)
 		}
 		lost := p.sent - p.acknowledged - p.refused
@@ -123,7 +123,7 @@ func TestAnswersThatAreLostDoNotStopACaller(t *testing.T) {
 			t.Fatal(err)
 		}
 		c := &caller{session: session, window: 4, calls: []*frame.Template{template}}
-		if err := c.run(t.Context(), time.Now().Add(10*time.Second)); err != nil {
+		if err := c.run(t.Context(), time.Now().Add(time.Minute)); err != nil {
 			t.Fatal(err)
 		}
 		lost := c.sent - c.answered - c.refused

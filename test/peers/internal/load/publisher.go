@@ -11,7 +11,7 @@ import (
 )
 
 // answerTimeout is how long a request's answer may be overdue before it counts as lost.
-const answerTimeout = time.Second
+const answerTimeout = 3 * time.Second
 
 // publisher keeps a window of publications that are not acknowledged yet.
 type publisher struct {
@@ -24,6 +24,7 @@ type publisher struct {
 
 	seq     uint32
 	settled uint64 // the highest request id that was answered or given up
+	givenUp uint64 // the highest request id that was given up: what comes for it now is late
 
 	started                     time.Time // the round
 	sent, acknowledged, refused int64     // of this round
@@ -88,7 +89,7 @@ func (p *publisher) await() error {
 	}
 	err := p.session.scan.Fill()
 	if errors.Is(err, os.ErrDeadlineExceeded) {
-		p.settled = p.session.request
+		p.settled, p.givenUp = p.session.request, p.session.request
 		return nil
 	}
 	if err != nil {
@@ -98,15 +99,14 @@ func (p *publisher) await() error {
 }
 
 func (p *publisher) answer(h frame.Head, message []byte) error {
-	id := h.IDs[0]
-	switch h.Code {
-	case codePublished:
-		p.acknowledged++
-	case codeError:
-		p.refused++
-		id = h.IDs[1]
-	default:
+	id, count := h.IDs[0], &p.acknowledged
+	if h.Code == codeError {
+		id, count = h.IDs[1], &p.refused
+	} else if h.Code != codePublished {
 		return fmt.Errorf("not an answer: %.200q", message)
+	}
+	if id > p.givenUp {
+		*count++
 	}
 	p.settled = max(p.settled, id)
 	return nil

@@ -111,7 +111,7 @@ func (p *PubSub) publish(ctx context.Context, until time.Time) error {
 
 // Nothing more is to come once nothing came for so long.
 const (
-	settleQuiet = 300 * time.Millisecond
+	settleQuiet = 700 * time.Millisecond
 	settlePoll  = 2 * time.Millisecond
 )
 
