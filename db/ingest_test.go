@@ -309,11 +309,14 @@ func TestLateRowsReachCompressedChunksOnce(t *testing.T) {
 		t.Fatal(err)
 	}
 	defer admin.Close(context.Background())
-	var records []databackend.Record
+	var records, first []databackend.Record
 	for i := range int64(5000) {
-		records = append(records, everything(i, float64(i), i, nil, "x", nil, nil))
+		r := everything(i, float64(i), i, nil, "x", nil, nil)
+		if records = append(records, r); i%2 == 0 {
+			first = append(first, r)
+		}
 	}
-	if err := p.write(t, "everything", records[:4000]...); err != nil {
+	if err := p.write(t, "everything", first...); err != nil {
 		t.Fatal(err)
 	}
 	table := pgx.Identifier{p.placement.Schema, "everything"}.Sanitize()
