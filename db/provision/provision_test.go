@@ -355,3 +355,23 @@ func TestALoginThatChangesItselfIsPutBack(t *testing.T) {
 		}
 	})
 }
+
+func TestInstallationsOfOneProjectReadNothingOfEachOther(t *testing.T) {
+	drivers(t, func(t *testing.T, driver databackend.Driver) {
+		d := dbtest.New(t)
+		p := dbtest.NewProvisioner(t, d, with(driver))
+		r := installation(11, 22)
+		mustProvision(t, p, r)
+		sibling := mustProvision(t, p, installation(11, 33))
+		c, err := p.Credentials(t.Context(), r)
+		if err != nil {
+			t.Fatal(err)
+		}
+		conn := mustLogin(t, d, c.Database, c.RW)
+		for _, sql := range []string{"SELECT FROM " + sibling.Schema + ".metrics", "SET ROLE " + sibling.RW} {
+			if _, err := conn.Exec(t.Context(), sql); err == nil {
+				t.Errorf("allowed: %s", sql)
+			}
+		}
+	})
+}
