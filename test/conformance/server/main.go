@@ -17,7 +17,7 @@ import (
 )
 
 func main() {
-	listen := flag.String("listen", "127.0.0.1:8080", "addresses of this machine, separated by commas; unix:PATH is one too")
+	listen := flag.String("listen", "127.0.0.1:8080", "addresses of this machine for WebSocket and rawsocket, separated by commas; unix:PATH is one too")
 	verbose := flag.Bool("v", false, "log every session")
 	flag.Parse()
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt)

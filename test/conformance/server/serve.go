@@ -42,23 +42,29 @@ func newServer(log *slog.Logger) (*server, error) {
 func (s *server) serve(ctx context.Context, listeners ports) error {
 	web := transport.HTTPServer(everywhere(s.router.Handler()), transport.Limits{}, s.log)
 	var group sync.WaitGroup
-	failed := make([]error, len(listeners))
-	for i, l := range listeners {
-		group.Go(func() { failed[i] = s.accept(web, l) })
+	failed := make(chan error, 3*len(listeners))
+	for _, l := range listeners {
+		port := newSplit(l)
+		group.Go(func() { failed <- port.serve() })
+		group.Go(func() { failed <- web.Serve(s.guard(port.web)) })
+		group.Go(func() { failed <- s.router.ServeRawSocket(s.guard(port.raw), nil) })
 	}
 	<-ctx.Done()
+	err := listeners.close()
 	s.router.Close()
-	err := web.Close()
+	err = errors.Join(err, web.Close())
 	group.Wait()
-	return errors.Join(append(failed, err)...)
-}
-
-func (s *server) accept(web *http.Server, l net.Listener) error {
-	err := web.Serve(transport.NewGuard(l, transport.GuardLimits{}, s.router.Refused))
-	if errors.Is(err, http.ErrServerClosed) {
-		return nil
+	close(failed)
+	for f := range failed {
+		if !errors.Is(f, http.ErrServerClosed) && !errors.Is(f, net.ErrClosed) {
+			err = errors.Join(err, f)
+		}
 	}
 	return err
+}
+
+func (s *server) guard(l net.Listener) net.Listener {
+	return transport.NewGuard(l, transport.GuardLimits{}, s.router.Refused)
 }
 
 // everywhere serves WebSocket at every path: each suite has one of its own.
