@@ -4,6 +4,7 @@ import (
 	"errors"
 	"log/slog"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	nexus "github.com/gammazero/nexus/v3/router"
@@ -37,7 +38,7 @@ type member struct {
 	joined     time.Time
 	rate       *bucket
 	authorizer nexus.Authorizer // nil but in realms of an embedder's
-	slow       bool             // guarded by realm.mu: its queue was full, it is being closed
+	slow       atomic.Bool      // its queue was full, it is being closed
 }
 
 // realm owns one core.Realm: it serializes the calls to it and carries what comes out.
@@ -89,26 +90,27 @@ func (re *realm) authorize(s *core.Session, a realms.Action, uri string, m realm
 }
 
 // join lets a member in and welcomes it.
-func (re *realm) join(m *member, welcome *message.Welcome) error {
-	re.mu.Lock()
-	defer re.mu.Unlock()
-	switch {
-	case re.closed:
-		return errNoSuchRealm
-	case !re.router.authn.HoldsIn(re.router.directory.Load(), m.credential):
-		return errWithdrawn
-	case !m.end.Join(re.policy(m), re.budget, &re.class.meter):
-		return transport.ErrClosed
-	}
-	if err := re.core.Join(m.session, m.joined); err != nil {
-		return err
-	}
-	re.members[m.session.ID()] = m
-	re.class.sessions.Add(1)
-	re.class.joins.Add(1)
-	re.Send(m.session, welcome)
-	re.settle()
-	return nil
+func (re *realm) join(m *member, welcome *message.Welcome) (err error) {
+	re.locked(func() {
+		switch {
+		case re.closed:
+			err = errNoSuchRealm
+		case !re.router.authn.HoldsIn(re.router.directory.Load(), m.credential):
+			err = errWithdrawn
+		case !m.end.Join(re.policy(m), re.budget, &re.class.meter):
+			err = transport.ErrClosed
+		default:
+			err = re.core.Join(m.session, m.joined)
+		}
+		if err != nil {
+			return
+		}
+		re.members[m.session.ID()] = m
+		re.class.sessions.Add(1)
+		re.class.joins.Add(1)
+		re.Send(m.session, welcome)
+	})
+	return err
 }
 
 func (re *realm) policy(m *member) transport.Policy {
@@ -134,17 +136,22 @@ func (re *realm) handleLocked(m *member, msg message.Message) ([]submission, err
 	return re.settle(), err
 }
 
-// leave takes a member out. Leaving twice is fine.
-func (re *realm) leave(m *member) {
-	re.submit(re.leaveLocked(m))
+// locked runs f, which may call the core, with the lock held, and sees to what follows from it.
+func (re *realm) locked(f func()) {
+	re.submit(func() []submission {
+		re.mu.Lock()
+		defer re.mu.Unlock() // even if the core panics
+		f()
+		return re.settle()
+	}())
 }
 
-func (re *realm) leaveLocked(m *member) []submission {
-	re.mu.Lock()
-	defer re.mu.Unlock()
-	re.remove(m)
-	re.core.Leave(m.session, time.Now())
-	return re.settle()
+// leave takes a member out. Leaving twice is fine.
+func (re *realm) leave(m *member) {
+	re.locked(func() {
+		re.remove(m)
+		re.core.Leave(m.session, time.Now())
+	})
 }
 
 func (re *realm) remove(m *member) {
@@ -155,37 +162,42 @@ func (re *realm) remove(m *member) {
 }
 
 // kill ends a session; it reports whether there was one.
-func (re *realm) kill(id message.ID, reason, text string) bool {
-	re.mu.Lock()
-	found := re.core.Kill(id, reason, text, time.Now())
-	pending := re.settle()
-	re.mu.Unlock()
-	re.submit(pending)
+func (re *realm) kill(id message.ID, reason, text string) (found bool) {
+	re.locked(func() { found = re.core.Kill(id, reason, text, time.Now()) })
 	return found
 }
 
 // end closes the realm and all its sessions.
 func (re *realm) end(reason, text string) {
+	defer re.close()
+	defer re.router.rescue(0, new(error))
+	re.locked(func() {
+		re.closed = true
+		re.core.KillAll(reason, text, time.Now())
+	})
+}
+
+// close ends what KillAll has left, which is nothing unless it panicked.
+func (re *realm) close() {
 	re.mu.Lock()
-	re.core.KillAll(reason, text, time.Now())
-	pending := re.settle()
-	re.closed = true
+	defer re.mu.Unlock()
 	re.timer.Stop()
-	re.mu.Unlock()
-	re.submit(pending)
+	for _, m := range re.members {
+		re.remove(m)
+		m.end.Finish(nil, re.router.limits.Linger)
+	}
 }
 
 // recheck ends the sessions whose credentials the directory does not have any more.
 func (re *realm) recheck(d *realms.Directory) {
-	re.mu.Lock()
-	for id, m := range re.members {
-		if !re.router.authn.HoldsIn(d, m.credential) {
-			re.core.Kill(id, closeKilled, "the credential was withdrawn", time.Now())
+	defer re.router.rescue(0, new(error))
+	re.locked(func() {
+		for id, m := range re.members {
+			if !re.router.authn.HoldsIn(d, m.credential) {
+				re.core.Kill(id, closeKilled, "the credential was withdrawn", time.Now())
+			}
 		}
-	}
-	pending := re.settle()
-	re.mu.Unlock()
-	re.submit(pending)
+	})
 }
 
 // settle finishes a call of the core: who was found slow leaves, the timer is set, and what is for the tables is returned
@@ -207,15 +219,13 @@ func (re *realm) settle() []submission {
 }
 
 func (re *realm) tick() {
-	re.mu.Lock()
-	re.due = time.Time{}
-	var pending []submission
-	if !re.closed {
-		re.core.Tick(time.Now())
-		pending = re.settle()
-	}
-	re.mu.Unlock()
-	re.submit(pending)
+	defer re.router.rescue(0, new(error))
+	re.locked(func() {
+		re.due = time.Time{}
+		if !re.closed {
+			re.core.Tick(time.Now())
+		}
+	})
 }
 
 // Send implements core.Output.
@@ -264,12 +274,10 @@ func (re *realm) sent(m *member, msg message.Message, err error) bool {
 
 // overflow ends a member that does not take its messages. It leaves when the core's call is over.
 func (re *realm) overflow(m *member) {
-	if m.slow {
+	if m.slow.Swap(true) {
 		return
 	}
-	m.slow = true
 	re.class.overflows.Add(1)
-	re.log.Warn("session ended: its queue is full", logkey.Session, m.session.ID(), logkey.AuthID, m.session.Principal().AuthID)
 	goodbye := &message.Goodbye{Reason: closeBackpressure, Details: message.Dict{"message": "messages are not received as fast as they come"}}
 	m.end.Finish(goodbye, re.router.limits.Linger)
 	re.leaving = append(re.leaving, m)

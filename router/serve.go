@@ -3,6 +3,7 @@ package router
 import (
 	"errors"
 	"fmt"
+	"log/slog"
 	"runtime/debug"
 
 	"bulkhead/internal/errs"
@@ -28,12 +29,7 @@ func (r *Router) join(l *transport.Link) (session func()) {
 func (r *Router) run(m *member) {
 	defer r.leaveSafely(m)
 	for {
-		msg, err := m.end.Receive()
-		if err == nil {
-			m.realm.class.in[msg.Code()].Add(1)
-			err = r.dispatch(m, msg)
-		}
-		if err != nil {
+		if err := r.step(m); err != nil {
 			r.part(m, err)
 			return
 		}
@@ -43,9 +39,14 @@ func (r *Router) run(m *member) {
 // errLeft ends a session that said GOODBYE, ABORT or nothing.
 var errLeft = errors.New("the peer has left")
 
-// dispatch handles one message. A panic ends this session and no other.
-func (r *Router) dispatch(m *member, msg message.Message) (err error) {
+// step waits for one message and handles it. A panic ends this session and no other.
+func (r *Router) step(m *member) (err error) {
 	defer r.rescue(m.session.ID(), &err)
+	msg, err := m.end.Receive()
+	if err != nil {
+		return err
+	}
+	m.realm.class.in[msg.Code()].Add(1)
 	switch msg.(type) {
 	case *message.Goodbye:
 		m.realm.leave(m)
@@ -57,17 +58,23 @@ func (r *Router) dispatch(m *member, msg message.Message) (err error) {
 	if !m.rate.allow(msg) {
 		return m.realm.refuse(m, msg)
 	}
-	msg, err = m.ask(msg)
-	if msg == nil || err != nil {
+	if msg, err = m.ask(msg); msg == nil || err != nil {
 		return err
 	}
 	return m.realm.handle(m, msg)
 }
 
+// errSlow is what the log is told of a session that was ended because its queue was full.
+var errSlow = errors.New("its queue was full")
+
 // part ends a session for the reason that its last message or the connection gave.
 func (r *Router) part(m *member, err error) {
-	level, text := levelOf(err), "session ended"
-	r.log.Log(r.group.Context(), level, text, append(m.describe(), logkey.Realm, m.realm.name, logkey.Reason, err.Error())...)
+	level := levelOf(err)
+	if m.slow.Load() {
+		level, err = slog.LevelWarn, errSlow
+	}
+	r.log.Log(r.group.Context(), level, "session ended",
+		append(m.describe(), logkey.Realm, m.realm.name, logkey.Reason, err.Error())...)
 	if !tellable(err) {
 		return
 	}

@@ -88,17 +88,8 @@ func (re *realm) answer(s submission, err error) {
 	case err == nil:
 		re.class.out[reply.Code()].Add(1)
 	case errors.Is(err, transport.ErrFull):
-		re.overflowLater(s.from)
+		re.locked(func() { re.overflow(s.from) })
 	}
-}
-
-// overflowLater is overflow for a caller that does not hold the lock.
-func (re *realm) overflowLater(m *member) {
-	re.mu.Lock()
-	re.overflow(m)
-	pending := re.settle()
-	re.mu.Unlock()
-	re.submit(pending)
 }
 
 // failure is the ERROR that tells a peer of err: its URI, and the text that callers may read.
