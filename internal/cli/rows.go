@@ -12,19 +12,15 @@ import (
 	"bulkhead/wire"
 )
 
-// chunks gathers a large result that comes in parts: [index, rows], from the newest row to the oldest (docs/wire.md, "Rows").
+// chunks gathers a large result that comes in parts, each with the arguments index and rows, from the newest row to the oldest (docs/wire.md, "Rows").
 type chunks map[int64][]wire.Row
 
 func (c chunks) add(args []any) {
-	if len(args) != 1 {
+	if len(args) != 2 {
 		return
 	}
-	part, ok := args[0].([]any)
-	if !ok || len(part) != 2 {
-		return
-	}
-	index, err := strconv.ParseInt(fmt.Sprint(part[0]), 10, 64)
-	rows, errRows := toRows(part[1])
+	index, err := strconv.ParseInt(fmt.Sprint(args[0]), 10, 64)
+	rows, errRows := toRows(args[1])
 	if err == nil && errRows == nil {
 		c[index] = rows
 	}
@@ -37,6 +33,9 @@ func (c chunks) rows(final []any) ([]wire.Row, error) {
 	}
 	if len(c) == 0 {
 		return toRows(final[0])
+	}
+	if end, ok := final[0].(map[string]any); !ok || fmt.Sprint(end["chunkCount"]) != strconv.Itoa(len(c)) {
+		return nil, errs.E(wire.Unavailable, "a part of the result is missing: ask for fewer rows")
 	}
 	var all []wire.Row
 	for _, index := range slices.Sorted(maps.Keys(c)) {
