@@ -30,8 +30,9 @@ const (
 	rawLengths = 15
 	// rawHead is the size of a frame's header.
 	rawHead = 4
-	// rawLargest is the largest length that a frame can have.
-	rawLargest = 1<<24 - 1
+	// rawLargest is the largest length that a frame can have. It alone needs the bit rawExtra.
+	rawLargest = 1 << 24
+	rawExtra   = 0x08
 	// maxRawPing is the largest ping that is answered.
 	maxRawPing = 4 << 10
 )
@@ -117,7 +118,7 @@ func rawHandshake(conn net.Conn) (c codec, largest int, err error) {
 	if fault != 0 {
 		return c, 0, errRawHandshake
 	}
-	return codec{f, rawSocket}, min(1<<(9+b[1]>>4), rawLargest), nil
+	return codec{f, rawSocket}, 1 << (9 + b[1]>>4), nil
 }
 
 // rawSource reads rawsocket frames.
@@ -147,8 +148,7 @@ func (s *rawSource) next(limit int) (n int, err error) {
 		if err := s.in.bytes(s.head[:]); err != nil {
 			return 0, err
 		}
-		n := int(s.head[1])<<16 | int(s.head[2])<<8 | int(s.head[3])
-		kind := s.head[0]
+		kind, n := rawPrefix(s.head)
 		switch {
 		case kind > rawPong:
 			return 0, violation("a rawsocket frame of an unknown type")
@@ -169,8 +169,20 @@ func (s *rawSource) next(limit int) (n int, err error) {
 	}
 }
 
-// rawHeader appends the header of a rawsocket frame: its type and its length in 24 bits.
+// rawPrefix gives the type and the length in a frame's header; the type is an unknown one where the header is none.
+func rawPrefix(head [rawHead]byte) (kind byte, n int) {
+	kind, n = head[0], int(head[1])<<16|int(head[2])<<8|int(head[3])
+	if kind&rawExtra != 0 && n == 0 {
+		return kind &^ rawExtra, rawLargest
+	}
+	return kind, n
+}
+
+// rawHeader appends the header of a rawsocket frame: its type and its length in 25 bits.
 func rawHeader(b []byte, kind byte, n int) []byte {
+	if n == rawLargest {
+		kind |= rawExtra
+	}
 	return append(b, kind, byte(n>>16), byte(n>>8), byte(n))
 }
 
