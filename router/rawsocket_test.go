@@ -98,9 +98,11 @@ func TestARawSocketHandshakeThatIsNoneIsRefused(t *testing.T) {
 	s, addr := rawStage(t, router.Config{})
 	for _, c := range []struct{ send, want []byte }{
 		{[]byte{0x7f, 0xf1, 0, 0}, []byte{0x7f, 0xf1, 0, 0}},
-		{[]byte{0x7f, 0x03, 0, 0}, []byte{0x7f, 0xf3, 0, 0}},
+		{[]byte{0x7f, 0x33, 0, 0}, []byte{0x7f, 0xf3, 0, 0}},
 		{[]byte{0x7f, 0xf9, 0, 0}, []byte{0x7f, 0x10, 0, 0}}, // a serializer that is not
 		{[]byte{0x7f, 0xf1, 1, 0}, []byte{0x7f, 0x30, 0, 0}}, // a reserved octet
+		{[]byte{0x7f, 0x11, 0, 0}, []byte{0x7f, 0x20, 0, 0}}, // a client that could not be sent WELCOME
+		{[]byte{0x7f, 0x21, 0, 0}, []byte{0x7f, 0xf1, 0, 0}},
 		{[]byte("GET / HTTP/1.1\r\n\r\n"), nil},
 	} {
 		if _, got := rawPeer(t, s, addr, c.send); !bytes.Equal(got, c.want) {

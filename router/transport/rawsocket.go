@@ -15,6 +15,7 @@ const (
 	rawMagic = 0x7f
 
 	rawErrSerializer = 1
+	rawErrLength     = 2
 	rawErrReserved   = 3
 )
 
@@ -28,6 +29,8 @@ const (
 const (
 	// rawLengths is what the server announces: it takes messages of up to 2^24 bytes; how many really is for the limits.
 	rawLengths = 15
+	// rawLeast is the least that a client has to announce, 2^11 bytes: a WELCOME needs more than half of it.
+	rawLeast = 2
 	// rawHead is the size of a frame's header.
 	rawHead = 4
 	// rawLargest is the largest length that a frame can have. It alone needs the bit rawExtra.
@@ -107,6 +110,8 @@ func rawHandshake(conn net.Conn) (c codec, largest int, err error) {
 		fault = rawErrReserved
 	case !ok:
 		fault = rawErrSerializer
+	case b[1]>>4 < rawLeast:
+		fault = rawErrLength
 	}
 	reply := []byte{rawMagic, rawLengths<<4 | b[1]&0x0f, 0, 0}
 	if fault != 0 {
