@@ -2,6 +2,7 @@ package router
 
 import (
 	"context"
+	"errors"
 	"sync"
 	"time"
 
@@ -16,8 +17,8 @@ import (
 )
 
 const (
-	// localQueue is how many bytes may wait for a peer in this process.
-	localQueue = 64 << 20
+	// localQueue is how many bytes may wait for a peer in this process. They wait decoded, which is what they are counted as.
+	localQueue = 256 << 20
 	// localBuffer is how many messages a peer in this process may send ahead.
 	localBuffer = 64
 	// messageOverhead is what a message is counted for beside its payload.
@@ -168,7 +169,10 @@ func (e *local) Deliver(p *transport.Parcel) error { return e.Send(p.Message) }
 // Send queues a message.
 func (e *local) Send(msg message.Message) error {
 	m, err := message.ToNexus(msg)
-	if err != nil {
+	switch {
+	case errors.Is(err, message.ErrWeight):
+		return transport.ErrTooLarge
+	case err != nil:
 		return errs.Wrap("router: local", err)
 	}
 	e.mu.Lock()
@@ -179,7 +183,7 @@ func (e *local) Send(msg message.Message) error {
 	case e.bytes > localQueue:
 		return transport.ErrFull
 	}
-	e.push(m, messageOverhead+size(msg))
+	e.push(m, messageOverhead+payload(msg).Weight())
 	return nil
 }
 

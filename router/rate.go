@@ -58,24 +58,27 @@ func refill(tokens *float64, rate int, seconds float64) {
 }
 
 // size is the number of bytes of a message's payload.
-func size(m message.Message) int {
+func size(m message.Message) int { return payload(m).Size() }
+
+// payload is a message's payload; the zero Payload where it can have none.
+func payload(m message.Message) message.Payload {
 	switch m := m.(type) {
 	case *message.Publish:
-		return m.Payload.Size()
+		return m.Payload
 	case *message.Event:
-		return m.Payload.Size()
+		return m.Payload
 	case *message.Call:
-		return m.Payload.Size()
+		return m.Payload
 	case *message.Invocation:
-		return m.Payload.Size()
+		return m.Payload
 	case *message.Yield:
-		return m.Payload.Size()
+		return m.Payload
 	case *message.Result:
-		return m.Payload.Size()
+		return m.Payload
 	case *message.Error:
-		return m.Payload.Size()
+		return m.Payload
 	default:
-		return 0
+		return message.Payload{}
 	}
 }
 

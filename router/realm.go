@@ -50,7 +50,8 @@ type realm struct {
 	log    *slog.Logger
 	tables tables
 	budget *transport.Budget
-	open   *openRealm // set for a realm of an embedder's
+	large  chan struct{} // a token for each large submission that is being decoded
+	open   *openRealm    // set for a realm of an embedder's
 
 	mu          sync.Mutex             // guards what follows
 	core        *core.Realm            //
@@ -67,6 +68,7 @@ func (r *Router) newRealm(name string, id realms.Realm, configure func(*core.Con
 	re := &realm{
 		router: r, name: name, id: id, class: r.stats.class(id.Kind), members: map[message.ID]*member{},
 		log: r.log.With(logkey.Realm, name), tables: tablesOf(id), budget: transport.NewBudget(r.limits.RealmBytes),
+		large: make(chan struct{}, largeAtOnce),
 	}
 	c := core.Config{Output: re, Authorize: re.authorize, Disclose: true, Quotas: r.config.Quotas(id.Kind)}
 	if r.config.Sink != nil && id.Kind == realms.Data {

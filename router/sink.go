@@ -1,6 +1,7 @@
 package router
 
 import (
+	"context"
 	"errors"
 	"strings"
 	"sync"
@@ -62,17 +63,32 @@ func (re *realm) accept(from *core.Session, p *message.Publish, publication mess
 // submit hands publications to the sink, in the order in which they came.
 func (re *realm) submit(all []submission) {
 	for _, s := range all {
-		args, kwargs, err := s.publish.Payload.Decode()
-		if err != nil {
-			re.answer(s, errs.As(wire.Invalid, err, "the arguments cannot be read"))
-			continue
-		}
-		p := s.from.session.Principal()
-		var once sync.Once
-		re.router.config.Sink.Accept(wire.Submission{
-			Realm: re.name, Table: s.table, Device: p.Device, AuthID: p.AuthID, Bulk: s.bulk, Args: args, Kwargs: kwargs,
-		}, func(err error) { once.Do(func() { re.answer(s, err) }) })
+		re.submitOne(s)
 	}
+}
+
+const (
+	// largeSubmission is how many bytes a publication has whose rows, decoded, may take much memory.
+	largeSubmission = 64 << 10
+	// largeAtOnce is how many of those of one realm are decoded at once: the sessions of a realm are many.
+	largeAtOnce = 2
+)
+
+func (re *realm) submitOne(s submission) {
+	if s.publish.Payload.Size() > largeSubmission {
+		re.large <- struct{}{}
+		defer func() { <-re.large }()
+	}
+	args, kwargs, err := s.publish.Payload.Decode()
+	if err != nil {
+		re.answer(s, errs.As(wire.Invalid, err, "the arguments cannot be read"))
+		return
+	}
+	p := s.from.session.Principal()
+	var once sync.Once
+	re.router.config.Sink.Accept(wire.Submission{
+		Realm: re.name, Table: s.table, Device: p.Device, AuthID: p.AuthID, Bulk: s.bulk, Args: args, Kwargs: kwargs,
+	}, func(err error) { once.Do(func() { re.answer(s, err) }) })
 }
 
 // answer tells the publisher, if it asked, what became of its publication.
@@ -88,7 +104,8 @@ func (re *realm) answer(s submission, err error) {
 	case err == nil:
 		re.class.out[reply.Code()].Add(1)
 	case errors.Is(err, transport.ErrFull):
-		re.locked(func() { re.overflow(s.from) })
+		// Not here: it may submit what the member leaves behind, and the caller may be a large submission itself.
+		re.router.group.Go(func(context.Context) { re.locked(func() { re.overflow(s.from) }) })
 	}
 }
 

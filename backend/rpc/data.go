@@ -82,16 +82,19 @@ func (d *data) append(bulk bool) func(context.Context, call) (any, error) {
 }
 
 func (d *data) query(ctx context.Context, c call) (any, error) {
-	return d.history.Query(ctx, c.table, c.reader(ctx), c.arg0())
+	ask := c.arg0()
+	return d.history.Query(ctx, c.table, c.reader(ctx), ask)
 }
 
 func (d *data) series(ctx context.Context, c call) (any, error) {
-	return d.history.Series(ctx, c.table, c.reader(ctx), c.arg0())
+	ask := c.arg0()
+	return d.history.Series(ctx, c.table, c.reader(ctx), ask)
 }
 
 // reader is the caller as the history knows it.
 func (c call) reader(ctx context.Context) databackend.Caller {
 	by := databackend.Caller{Device: c.by.device}
+	c.Args, c.Kwargs = nil, nil // a query may wait for its turn, and what nobody reads is not to wait with it
 	if c.ReceiveProgress {
 		by.Chunk = func(index int, rows []wire.Row) error { return c.Progress(ctx, []any{index, rows}, nil) }
 	}

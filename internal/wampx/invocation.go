@@ -112,6 +112,7 @@ func (s *Session) interrupt(m *wamp.Interrupt) {
 func (s *Session) answer(ctx context.Context, r *Registration, m *wamp.Invocation) {
 	defer s.closeInvocation(m.Request)
 	in := newInvocation(s, r.uri, m)
+	m.Arguments, m.ArgumentsKw = nil, nil // in has a copy: handlers that wait hold one, not two
 	result, err := s.handled(ctx, r, in)
 	if err == nil {
 		if err = in.yield(s.group.Context(), result, wamp.Dict{}); err == nil {

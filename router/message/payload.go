@@ -91,9 +91,9 @@ func NewPayload(f Format, args []any, kwargs Dict) (Payload, error) {
 }
 
 // Decode decodes the arguments to the types that Dict promises; nil where absent. A payload that its sender transports
-// transparently is one binary.
+// transparently is one binary. It fails with ErrWeight where they would take too much memory.
 func (p Payload) Decode() (args []any, kwargs Dict, err error) {
-	v, err := decodeValue(p.format, p.args)
+	v, weight, err := decodeValue(p.format, p.args, 0)
 	if err != nil {
 		return nil, nil, err
 	}
@@ -103,7 +103,7 @@ func (p Payload) Decode() (args []any, kwargs Dict, err error) {
 	case []byte:
 		args = []any{v}
 	}
-	v, err = decodeValue(p.format, p.kwargs)
+	v, _, err = decodeValue(p.format, p.kwargs, weight)
 	if err != nil {
 		return nil, nil, err
 	}
@@ -111,11 +111,12 @@ func (p Payload) Decode() (args []any, kwargs Dict, err error) {
 	return args, kwargs, nil
 }
 
-func decodeValue(f Format, encoded string) (any, error) {
+// decodeValue decodes a value after others that had the weight, and gives the weight of all.
+func decodeValue(f Format, encoded string, before int) (v any, weight int, err error) {
 	if encoded == "" {
-		return nil, nil
+		return nil, before, nil
 	}
-	r := reader{f: f, s: encoded, depth: 1} // as if inside a message
-	v := r.any()
-	return v, r.err
+	r := reader{f: f, s: encoded, depth: 1, weight: before} // as if inside a message
+	v = r.any()
+	return v, r.weight, r.err
 }

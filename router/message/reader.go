@@ -56,6 +56,7 @@ type reader struct {
 	i      int
 	depth  int
 	err    error
+	weight int // of what was decoded, see charge
 	keyCnt int
 	keys   [32]string // keys of the dictionaries that are open
 }

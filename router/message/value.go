@@ -3,6 +3,9 @@ package message
 // any decodes the next value to the types that Dict promises.
 func (r *reader) any() any {
 	t := r.value().common()
+	if !r.charge(t) {
+		return nil
+	}
 	switch t.kind {
 	case kindBool:
 		return t.num != 0
@@ -36,6 +39,7 @@ func (r *reader) anyDict(q seq) Dict {
 	dict := make(Dict, q.room())
 	for r.more(&q) {
 		key := r.key(&q)
+		r.weight += entryWeight
 		dict[key] = r.any()
 	}
 	return dict
