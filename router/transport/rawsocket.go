@@ -29,7 +29,7 @@ const (
 const (
 	// rawLengths is what the server announces: it takes messages of up to 2^24 bytes; how many really is for the limits.
 	rawLengths = 15
-	// rawLeast is the least that a client has to announce, 2^11 bytes: a WELCOME needs more than half of it.
+	// rawLeast is the least that a client has to announce, 2^11 bytes: a WELCOME has about half of that.
 	rawLeast = 2
 	// rawHead is the size of a frame's header.
 	rawHead = 4
