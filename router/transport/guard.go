@@ -14,7 +14,8 @@ import (
 type GuardLimits struct {
 	// PerNetwork is how many one address, or one IPv6 /64, may have. Default: a quarter of the file descriptors.
 	PerNetwork int
-	// Pending is how many may be open without having joined or made a request. Default: an eighth of the file descriptors.
+	// Pending is how many may be open without having joined or made a request; one address, or one IPv6 /64, may have half of
+	// them, so that it cannot keep all others out. Default: an eighth of the file descriptors.
 	Pending int
 }
 
@@ -36,16 +37,22 @@ type Guard struct {
 	refused func(reason string)
 
 	mu      sync.Mutex
-	network map[netip.Prefix]int // guarded by mu
-	pending int                  // guarded by mu
+	network map[netip.Prefix]held // guarded by mu
+	pending int                   // guarded by mu
 }
+
+// held is what a network has.
+type held struct{ open, pending int }
+
+// leastShare is how many pending connections any network may have, if the limit for all is so high.
+const leastShare = 16
 
 // NewGuard guards a listener of plain TCP; TLS belongs above it. Refused is told the reason of each refusal; may be nil.
 func NewGuard(l net.Listener, limits GuardLimits, refused func(reason string)) *Guard {
 	if refused == nil {
 		refused = func(string) {}
 	}
-	return &Guard{Listener: l, limits: limits.withDefaults(), refused: refused, network: map[netip.Prefix]int{}}
+	return &Guard{Listener: l, limits: limits.withDefaults(), refused: refused, network: map[netip.Prefix]held{}}
 }
 
 // Accept waits for a connection that is not one too many.
@@ -69,14 +76,15 @@ func (g *Guard) Accept() (net.Conn, error) {
 func (g *Guard) enter(from netip.Prefix) (reason string) {
 	g.mu.Lock()
 	defer g.mu.Unlock()
+	of := g.network[from]
 	switch {
 	case g.pending >= g.limits.Pending:
 		return "too_many_pending"
-	case from.IsValid() && g.network[from] >= g.limits.PerNetwork:
+	case from.IsValid() && (of.open >= g.limits.PerNetwork || of.pending >= max(leastShare, g.limits.Pending/2)):
 		return "too_many_from_network"
 	}
 	g.pending++
-	g.network[from]++
+	g.network[from] = held{of.open + 1, of.pending + 1}
 	return ""
 }
 
@@ -97,10 +105,13 @@ func (c *guarded) Close() error {
 	g.mu.Lock()
 	if !c.closed {
 		c.closed = true
-		if g.network[c.from]--; g.network[c.from] <= 0 {
+		c.settle()
+		of := g.network[c.from]
+		if of.open--; of.open > 0 {
+			g.network[c.from] = of
+		} else {
 			delete(g.network, c.from)
 		}
-		c.settle()
 	}
 	g.mu.Unlock()
 	return c.Conn.Close()
@@ -111,6 +122,9 @@ func (c *guarded) settle() {
 	if c.pending {
 		c.pending = false
 		c.guard.pending--
+		of := c.guard.network[c.from]
+		of.pending--
+		c.guard.network[c.from] = of
 	}
 }
 
