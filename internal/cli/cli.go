@@ -63,12 +63,12 @@ func (inv *invocation) fail(ctx context.Context, err error) int {
 	}
 	var known *errs.Error
 	if errors.As(err, &known) {
-		fmt.Fprintf(inv.Err, "bulkhead: %s\n", errs.UserText(err))
+		fmt.Fprintf(inv.Err, "bulkhead: %s\n", tame(errs.UserText(err))) // a device's app may have worded it
 	} else {
-		fmt.Fprintf(inv.Err, "bulkhead: %v\n", err)
+		fmt.Fprintf(inv.Err, "bulkhead: %s\n", tame(err.Error()))
 	}
 	if known != nil && known.Err != nil && known.Kind != wire.Invalid {
-		fmt.Fprintf(inv.Err, "  because: %v\n", known.Err)
+		fmt.Fprintf(inv.Err, "  because: %s\n", tame(known.Err.Error()))
 	}
 	return errs.Of(errs.KindOf(err)).Exit
 }

@@ -3,11 +3,13 @@ package cli
 import (
 	"bytes"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"io"
 	"strings"
 	"text/tabwriter"
 	"unicode"
+	"unicode/utf16"
 
 	"gopkg.in/yaml.v3"
 )
@@ -57,11 +59,43 @@ func printable(s string) string {
 	}, s)
 }
 
-func writeJSON(w io.Writer, value any) error {
-	encoder := json.NewEncoder(w)
+// tame is printable for a text of several lines.
+func tame(s string) string {
+	return strings.Join(mapped(strings.Split(s, "\n"), printable), "\n")
+}
+
+func mapped(list []string, by func(string) string) []string {
+	out := make([]string, len(list))
+	for i, s := range list {
+		out[i] = by(s)
+	}
+	return out
+}
+
+func writeJSON(w io.Writer, value any) error { return encodeJSON(w, value, "  ") }
+
+// encodeJSON writes a value and the end of the line. What encoding/json leaves as it is and a terminal may obey, such as
+// U+009B, which begins a control sequence, is escaped.
+func encodeJSON(w io.Writer, value any, indent string) error {
+	var encoded, out strings.Builder
+	encoder := json.NewEncoder(&encoded)
 	encoder.SetEscapeHTML(false)
-	encoder.SetIndent("", "  ")
-	return encoder.Encode(value)
+	encoder.SetIndent("", indent)
+	if err := encoder.Encode(value); err != nil {
+		return err
+	}
+	for _, r := range encoded.String() {
+		switch {
+		case r == '\n' || unicode.IsPrint(r):
+			out.WriteRune(r)
+		default: // it is within a text: all else of JSON is ASCII that prints
+			for _, unit := range utf16.Encode([]rune{r}) {
+				fmt.Fprintf(&out, `\u%04x`, unit)
+			}
+		}
+	}
+	_, err := io.WriteString(w, out.String())
+	return err
 }
 
 // writeYAML goes through JSON, so that YAML has the same members.
@@ -76,12 +110,14 @@ func writeYAML(w io.Writer, value any) error {
 	if err := decoder.Decode(&plain); err != nil {
 		return err
 	}
-	encoder := yaml.NewEncoder(w)
+	var out strings.Builder
+	encoder := yaml.NewEncoder(&out)
 	encoder.SetIndent(2)
-	if err := encoder.Encode(numbers(plain)); err != nil {
+	if err := errors.Join(encoder.Encode(numbers(plain)), encoder.Close()); err != nil {
 		return err
 	}
-	return encoder.Close()
+	_, err = io.WriteString(w, tame(out.String())) // the encoder escapes most of what a terminal may obey, but not all
+	return err
 }
 
 // numbers gives JSON numbers back their kind, which YAML would otherwise write as texts.

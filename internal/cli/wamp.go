@@ -132,9 +132,7 @@ func (inv *invocation) printResult(value any) error {
 
 // printLine writes one value in one line, for what comes as a stream.
 func (inv *invocation) printLine(value any) error {
-	encoder := json.NewEncoder(inv.Out)
-	encoder.SetEscapeHTML(false)
-	return encoder.Encode(value)
+	return encodeJSON(inv.Out, value, "")
 }
 
 // explain puts the URI that was asked for before what the other side says.
