@@ -33,6 +33,13 @@ func (c *canned) Read(p []byte) (int, error) {
 	return n, nil
 }
 
+// reading gives what reads from the connection.
+func reading(c *canned) *inbound {
+	in := &inbound{}
+	in.use(c, func() {})
+	return in
+}
+
 // outcome is what came of reading a connection to its end.
 type outcome struct {
 	messages []string
@@ -43,7 +50,7 @@ const frameLimit = 1 << 12
 
 func readOurs(data []byte, chunk int, text bool) outcome {
 	var out outcome
-	s := &wsSource{in: &inbound{conn: &canned{data: data, chunk: chunk}, alive: func() {}}, text: text}
+	s := &wsSource{in: reading(&canned{data: data, chunk: chunk}), text: text}
 	s.control = func(opcode byte, p []byte) { out.control += string("0123456789abcdef"[opcode&0xf]) }
 	for {
 		buf, err := s.read(frameLimit)
@@ -103,7 +110,7 @@ func TestAMessageInPartsIsLimitedAsAWhole(t *testing.T) {
 	t.Parallel()
 	part := strings.Repeat("x", frameLimit/2)
 	data := slicesOf(clientFrame(0x01, part), clientFrame(0x00, part), clientFrame(0x80, "x"))
-	s := &wsSource{in: &inbound{conn: &canned{data: data, chunk: 1 << 20}, alive: func() {}}, text: true}
+	s := &wsSource{in: reading(&canned{data: data, chunk: 1 << 20}), text: true}
 	var violation *message.ProtocolError
 	if _, err := s.read(frameLimit); !errors.As(err, &violation) {
 		t.Errorf("got %v", err)

@@ -1,19 +1,20 @@
 package transport
 
 import (
+	"io"
 	"net"
 	"slices"
+	"syscall"
 
 	"bulkhead/internal/errs"
 	"bulkhead/wire"
 )
 
-const (
-	// smallRead is how much an idle link is ready to read: most messages fit.
-	smallRead = 512
-	// aheadRead is how much a link reads at once that was found to have more.
-	aheadRead = 16 << 10
-)
+// readSize is how much is read at once.
+const readSize = 16 << 10
+
+// smallRead is with how much memory a link over TLS waits.
+const smallRead = 512
 
 // errOverBudget ends a session whose message is too much for what the sessions of its realm already send and do not receive.
 var errOverBudget = &errs.Error{Kind: wire.Exhausted, User: "the sessions of this realm hold too many bytes"}
@@ -22,11 +23,34 @@ var errOverBudget = &errs.Error{Kind: wire.Exhausted, User: "the sessions of thi
 type inbound struct {
 	conn  net.Conn
 	alive func()
-	small [smallRead]byte
-	ahead *[]byte // nil but while much comes
-	data  []byte  // read and not taken, in small or ahead
-	full  bool    // the last read filled its buffer: there is more
 	held  holding // the message that is being read
+
+	data []byte  // read and not taken, in buf or small
+	buf  *[]byte // from the pool; nil while nothing comes
+
+	// Of a connection without TLS: it waits without memory.
+	raw   syscall.RawConn
+	try   func(fd uintptr) bool
+	tried error
+
+	// Of one with TLS, which has a buffer of its own to wait with.
+	small []byte
+	full  bool // the last read filled its buffer: there is more
+}
+
+// use makes the inbound read from conn.
+func (in *inbound) use(conn net.Conn, alive func()) {
+	in.conn, in.alive = conn, alive
+	if g, ok := conn.(*guarded); ok {
+		conn = g.Conn
+	}
+	if s, ok := conn.(syscall.Conn); ok {
+		if raw, err := s.SyscallConn(); err == nil {
+			in.raw, in.try = raw, in.read
+			return
+		}
+	}
+	in.small = make([]byte, smallRead)
 }
 
 // fill waits for data where there is none.
@@ -34,40 +58,72 @@ func (in *inbound) fill() error {
 	if len(in.data) > 0 {
 		return nil
 	}
-	buf := in.small[:]
+	if err := in.wait(); err != nil {
+		return err
+	}
+	in.alive()
+	return nil
+}
+
+func (in *inbound) wait() error {
+	if in.raw != nil {
+		if err := in.raw.Read(in.try); err != nil {
+			return err
+		}
+		return in.tried
+	}
+	buf := in.small
 	if in.full {
-		buf = in.readAhead()
+		buf = in.pooled()
 	} else {
 		in.release()
 	}
 	n, err := in.conn.Read(buf)
 	in.data, in.full = buf[:n], n == len(buf)
 	if n > 0 {
-		in.alive()
 		return nil
 	}
 	return err
 }
 
-func (in *inbound) readAhead() []byte {
-	if in.ahead == nil {
-		in.ahead = buffers.get()
-		*in.ahead = slices.Grow((*in.ahead)[:0], aheadRead)
+// read takes what there is, with memory from the pool; false says that there is nothing yet, and it has none.
+func (in *inbound) read(fd uintptr) (done bool) {
+	buf := in.pooled()
+	n, err := syscall.Read(int(fd), buf)
+	for err == syscall.EINTR {
+		n, err = syscall.Read(int(fd), buf)
 	}
-	return (*in.ahead)[:aheadRead]
+	switch {
+	case n > 0:
+		in.data, in.tried = buf[:n], nil
+		return true
+	case err == nil:
+		err = io.EOF
+	}
+	in.release()
+	in.tried = err
+	return err != syscall.EAGAIN
+}
+
+func (in *inbound) pooled() []byte {
+	if in.buf == nil {
+		in.buf = buffers.get()
+		*in.buf = slices.Grow((*in.buf)[:0], readSize)
+	}
+	return (*in.buf)[:readSize]
 }
 
 func (in *inbound) release() {
-	if in.ahead != nil {
-		buffers.put(in.ahead)
-		in.ahead = nil
+	if in.buf != nil {
+		buffers.put(in.buf)
+		in.buf = nil
 	}
 }
 
 // bytes reads exactly len(p) bytes.
 func (in *inbound) bytes(p []byte) error {
 	for len(p) > 0 {
-		if len(in.data) == 0 && len(p) >= aheadRead {
+		if len(in.data) == 0 && len(p) >= readSize {
 			n, err := in.conn.Read(p)
 			if n == 0 && err != nil {
 				return err

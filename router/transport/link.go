@@ -73,7 +73,7 @@ type Link struct {
 func newLink(conn, raw net.Conn, c codec, p Peer, limits *Limits, clk *clock, m *Meter) *Link {
 	l := &Link{conn: conn, raw: raw, codec: c, peer: p, limits: limits, clock: clk, limit: limits.FirstMessage, done: make(chan struct{})}
 	l.quiet.L = &l.mu
-	l.in.conn, l.in.alive = conn, l.alive
+	l.in.use(conn, l.alive)
 	l.meter.Store(m)
 	l.heard.Store(clk.now())
 	return l

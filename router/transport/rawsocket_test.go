@@ -15,7 +15,7 @@ func TestARawSocketMessageMayHaveAllTheBytesOfTheLargestLength(t *testing.T) {
 		if got := rawHeader(nil, rawMessage, n); !bytes.Equal(got, head) {
 			t.Errorf("the header of %d bytes is %x, want %x", n, got, head)
 		}
-		s := &rawSource{in: &inbound{conn: &canned{data: append(head, make([]byte, n)...), chunk: 1 << 20}, alive: func() {}}}
+		s := &rawSource{in: reading(&canned{data: append(head, make([]byte, n)...), chunk: 1 << 20})}
 		buf, err := s.read(1 << 24)
 		if err != nil || len(*buf) != n {
 			t.Errorf("of %d bytes came %d: %v", n, len(*buf), err)
@@ -36,7 +36,7 @@ func FuzzRawSocketFrames(f *testing.F) {
 	f.Add([]byte{0x08, 0, 0, 0, 'x'}, uint8(1))
 	f.Fuzz(func(t *testing.T, data []byte, chunk uint8) {
 		const limit = 64
-		s := &rawSource{in: &inbound{conn: &canned{data: bytes.Clone(data), chunk: int(chunk)}, alive: func() {}}}
+		s := &rawSource{in: reading(&canned{data: bytes.Clone(data), chunk: int(chunk)})}
 		s.pong = func(p []byte) {
 			if !bytes.Contains(data, p) {
 				t.Fatalf("a pong of %q", p)
