@@ -17,10 +17,11 @@ import (
 
 	"go.uber.org/goleak"
 
+	"bulkhead/db/dbtest"
 	"bulkhead/internal/wampx"
 )
 
-func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
+func TestMain(m *testing.M) { goleak.VerifyTestMain(dbtest.Main(m)) }
 
 // lineTimeout bounds one line of the table; only a fault takes that long.
 const lineTimeout = 20 * time.Second

@@ -5,6 +5,7 @@ import (
 	"crypto/tls"
 	"crypto/x509"
 	"fmt"
+	"log/slog"
 	"net"
 	"net/http"
 	"os"
@@ -61,19 +62,29 @@ type world struct {
 
 func newWorld(t *testing.T) *world {
 	t.Helper()
-	w := &world{tickets: account.NewTickets(time.Now), tenants: map[string]tenant{"a": newTenant(), "b": newTenant()}}
-	r, err := router.New(router.Config{Tickets: w.tickets})
+	w := makeWorld(t, nil, newTenant(), newTenant())
+	w.router.Apply(w.directory())
+	w.serve(t)
+	return w
+}
+
+// makeWorld makes a router that nobody is let into yet.
+func makeWorld(t *testing.T, sink router.Sink, a, b tenant) *world {
+	t.Helper()
+	w := &world{tickets: account.NewTickets(time.Now), tenants: map[string]tenant{"a": a, "b": b}}
+	r, err := router.New(router.Config{Tickets: w.tickets, Sink: sink, Logger: slog.New(slog.DiscardHandler)})
 	if err != nil {
 		t.Fatal(err)
 	}
 	w.router = r
-	var none realms.Directory
-	r.Apply(none.Edit(func(e *realms.Editor) {
+	return w
+}
+
+func (w *world) directory() *realms.Directory {
+	return (&realms.Directory{}).Edit(func(e *realms.Editor) {
 		w.tenants["a"].enter(e)
 		w.tenants["b"].enter(e)
-	}))
-	w.serve(t)
-	return w
+	})
 }
 
 func (w *world) serve(t *testing.T) {
