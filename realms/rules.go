@@ -110,7 +110,7 @@ func deviceClauses(r Realm, p Principal, a Action) []clause {
 func serviceClauses(a Action) []clause {
 	switch a {
 	case Publish:
-		return []clause{except("wamp", "sys")}
+		return []clause{except("wamp", "sys", "transformed")}
 	case Subscribe:
 		return []clause{everything()}
 	case Call:
