@@ -19,7 +19,7 @@ fuzz *ARGS:
 
 # check style and known faults of the code
 lint:
-    gofmt -l $(git ls-files '*.go') | sed 's/^/gofmt would change /' | tee /dev/stderr | { ! grep -q .; } && go vet ./... && go run honnef.co/go/tools/cmd/staticcheck@v0.8.2 ./...
+    gofmt -l $(git ls-files '*.go') | sed 's/^/gofmt would change /' | tee /dev/stderr | { ! grep -q .; } && go mod tidy -diff && go vet ./... && go run honnef.co/go/tools/cmd/staticcheck@v0.8.2 ./...
 
 # build both programs into bin/, the agent for every device we ship to
 build:
