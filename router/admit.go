@@ -23,7 +23,7 @@ const maxMethods = 16
 func (r *Router) admit(e endpoint, how func() (*member, error)) (*member, error) {
 	m, err := r.admitSafely(how)
 	if err == nil {
-		r.log.Info("session joined", append(m.describe(), logkey.Realm, m.realm.name, logkey.Addr, e.Peer().Addr)...)
+		r.tell(slog.LevelInfo, "session joined", m, slog.String(logkey.Addr, e.Peer().Addr))
 		return m, nil
 	}
 	r.stats.refused(refusal(err))

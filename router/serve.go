@@ -73,13 +73,20 @@ func (r *Router) part(m *member, err error) {
 	if m.slow.Load() {
 		level, err = slog.LevelWarn, errSlow
 	}
-	r.log.Log(r.group.Context(), level, "session ended",
-		append(m.describe(), logkey.Realm, m.realm.name, logkey.Reason, err.Error())...)
+	r.tell(level, "session ended", m, slog.String(logkey.Reason, err.Error()))
 	if !tellable(err) {
 		return
 	}
 	r.leaveSafely(m)
 	m.end.Finish(abort(err), r.limits.Linger)
+}
+
+// tell writes a log line about a member. The values are of slog's own kinds: formatting others costs more than joining.
+func (r *Router) tell(level slog.Level, text string, m *member, more slog.Attr) {
+	p := m.session.Principal()
+	r.log.LogAttrs(r.group.Context(), level, text,
+		slog.Uint64(logkey.Session, uint64(m.session.ID())), slog.String(logkey.Realm, m.realm.name),
+		slog.String(logkey.AuthID, p.AuthID), slog.String(logkey.Role, string(p.Role)), more)
 }
 
 // tellable reports whether the peer is there to be told of err: connections that broke have nobody at their other end.

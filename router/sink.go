@@ -7,7 +7,6 @@ import (
 	"sync"
 
 	"bulkhead/internal/errs"
-	"bulkhead/internal/logkey"
 	"bulkhead/realms"
 	"bulkhead/router/core"
 	"bulkhead/router/message"
@@ -116,10 +115,4 @@ func failure(request message.Code, id message.ID, err error) *message.Error {
 		text = message.Payload{}
 	}
 	return &message.Error{Request: request, RequestID: id, Details: message.Dict{}, URI: errs.URIOf(err), Payload: text}
-}
-
-// describe gives attributes for a log line about a member.
-func (m *member) describe() []any {
-	p := m.session.Principal()
-	return []any{logkey.Session, m.session.ID(), logkey.AuthID, p.AuthID, logkey.Role, p.Role}
 }

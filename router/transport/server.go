@@ -19,9 +19,9 @@ type Config struct {
 	Limits Limits
 	// Origins are the origins from which browsers may connect, such as https://console.example.com.
 	Origins []string
-	// Join is called for each link, in a goroutine of its own. It gives what is to be run for the session, nil for none; the
-	// link ends when that returns. It runs in another goroutine, because joining needs twice the stack that an idle session
-	// does, and a stack that has grown stays.
+	// Join is called for each link, on the goroutine of its request. It gives what is to be run for the session, nil for none;
+	// the link ends when that returns. It runs in a goroutine of its own, because joining needs twice the stack that an idle
+	// session does, and a stack that has grown stays.
 	Join func(*Link) (session func())
 	// Refused is told the reason of each connection that was refused before it became a link; may be nil.
 	Refused func(reason string)
@@ -56,7 +56,7 @@ func (s *Server) refused(reason string) {
 	}
 }
 
-// start runs a link that was accepted at the given time.
+// start runs a link that was accepted at the given time. It returns when the peer has joined, or has not.
 func (s *Server) start(l *Link, at time.Time) {
 	l.mu.Lock()
 	l.timer = time.AfterFunc(remaining(at, s.limits.Handshake), func() { s.expire(l) })
@@ -67,10 +67,11 @@ func (s *Server) start(l *Link, at time.Time) {
 	}
 	closed := s.closed
 	s.mu.Unlock()
-	if closed || !s.group.Go(func(context.Context) { s.join(l) }) {
+	if closed {
 		l.kill()
-		s.forget(l)
+		return
 	}
+	s.join(l)
 }
 
 // remaining is what is left of the time to join. A connection that was kept open by other requests starts anew.
@@ -87,10 +88,13 @@ func (s *Server) expire(l *Link) {
 }
 
 func (s *Server) join(l *Link) {
-	session := s.config.Join(l)
-	if session == nil || !s.group.Go(func(context.Context) { s.run(l, session) }) {
-		s.run(l, func() {})
-	}
+	var session func()
+	defer func() { // even if Join panics
+		if session == nil || !s.group.Go(func(context.Context) { s.run(l, session) }) {
+			s.run(l, func() {})
+		}
+	}()
+	session = s.config.Join(l)
 }
 
 func (s *Server) run(l *Link, session func()) {

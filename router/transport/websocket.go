@@ -12,7 +12,7 @@ import (
 	"bulkhead/router/message"
 )
 
-// WebSocket serves WAMP over WebSocket. Each connection gets a goroutine; the request's ends at once.
+// WebSocket serves WAMP over WebSocket. The request's goroutine ends when the peer has joined; a session has one of its own.
 func (s *Server) WebSocket() http.Handler {
 	up := websocket.Upgrader{
 		HandshakeTimeout: s.limits.TLSHandshake, ReadBufferSize: 1, WriteBufferPool: noPool{}, CheckOrigin: s.originAllowed,
