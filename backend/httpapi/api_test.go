@@ -137,6 +137,9 @@ func TestAChangeIsMadeOnlyToWhatOneHasSeen(t *testing.T) {
 	must[httpapi.Device](s, 200, "PATCH", "/projects/plant-a/devices/press-1", httpapi.DeviceUpdate{Name: &name}, header("If-Match", `"1"`))
 	must[httpapi.App](s, 200, "PATCH", "/apps/host-metrics", httpapi.AppUpdate{Title: &title}, header("If-Match", `"1"`))
 	s.refused(422, "invalid", "PATCH", "/projects/plant-a/devices/press-2", httpapi.DeviceUpdate{}, header("If-Match", "*"))
+	if log := s.log.String(); strings.Contains(log, `"level":"ERROR"`) {
+		t.Errorf("a caller's mistakes are logged as the server's: %s", log)
+	}
 }
 
 func TestADeviceIsSuspendedResumedAndRotated(t *testing.T) {

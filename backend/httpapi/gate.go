@@ -3,6 +3,7 @@ package httpapi
 import (
 	"context"
 	"crypto/rand"
+	"errors"
 	"log/slog"
 	"net"
 	"net/http"
@@ -218,8 +219,10 @@ func bearer(headers []string) (string, error) {
 func (a *API) logged(ctx context.Context, op string, err error) {
 	kind := errs.KindOf(err)
 	level := slog.LevelDebug
-	switch kind {
-	case wire.Internal, wire.Unavailable, wire.Exhausted:
+	var told *Problem
+	switch {
+	case errors.As(err, &told) && told.Status < http.StatusInternalServerError:
+	case kind == wire.Internal, kind == wire.Unavailable, kind == wire.Exhausted:
 		level = errs.Of(kind).Level
 	}
 	known := requestOf(ctx)
