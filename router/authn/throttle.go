@@ -110,13 +110,19 @@ func (t *throttle) succeeded(source uint64) {
 	delete(t.sources, source)
 }
 
-// makeRoom forgets what is old, and where that is not enough, any one source.
+// maxLook is how many sources are looked at to make room: joins to all realms wait for it.
+const maxLook = 64
+
+// makeRoom forgets what is old among a few sources, and where that is not enough, any one of them.
 func (t *throttle) makeRoom(now time.Time) {
 	if len(t.sources) < maxSources {
 		return
 	}
-	victim, found := uint64(0), false
+	victim, found, looked := uint64(0), false, 0
 	for s, a := range t.sources {
+		if looked++; looked > maxLook {
+			break
+		}
 		if now.Sub(a.last) > memory {
 			delete(t.sources, s)
 		} else if !found {
