@@ -43,7 +43,7 @@ var access = []feature{
 			p.aborted("wamp.error.authentication_failed")
 		}},
 		{says: "salted secrets, in realms of an embedder", holds: salted},
-		{says: "salted secrets of tenants", lacks: "a salt would show which devices exist", holds: func(c *check) {
+		{says: "salted secrets of tenants", optional: true, lacks: "a salt would show which devices exist", holds: func(c *check) {
 			p := c.challenged(dict{"authid": string(c.world.device.Serial), "authmethods": list{"wampcra"}})
 			c.must(p.extra["salt"] != nil, "no salt")
 		}},
@@ -79,10 +79,49 @@ var access = []feature{
 			p.answer(signed(c, other, p.extra["challenge"].(string)))
 			p.aborted("wamp.error.authentication_failed")
 		}},
-		{says: "the router authenticates itself (optional)", lacks: "the router is known by its TLS certificate", holds: func(c *check) {
+		{says: "the router authenticates itself", optional: true, lacks: "the router is known by its TLS certificate", holds: func(c *check) {
 			p := c.challenged(dict{"authid": string(c.world.device.Serial), "authmethods": list{"cryptosign"},
 				"authextra": dict{"challenge": hex.EncodeToString(make([]byte, 32))}})
 			c.must(p.extra["signature"] != nil, "CHALLENGE has no signature")
+		}},
+	}},
+	{"WAMP-SCRAM", []aspect{
+		{says: "a proof is welcomed with the router's own", holds: func(c *check) {
+			p := c.scram()
+			p.answerSCRAM(c.world.device.Secrets[0])
+			p.welcomed()
+			extra, _ := p.welcome["authextra"].(dict)
+			c.same("the method", p.welcome["authmethod"], "wamp-scram")
+			c.same("the verifier", extra["verifier"], p.verifier(c.world.device.Secrets[0]))
+		}},
+		{says: "a wrong secret is refused", holds: func(c *check) {
+			p := c.scram()
+			p.answerSCRAM(secret.FromString("wrong"))
+			p.aborted("wamp.error.authentication_failed")
+		}},
+		{says: "Argon2", optional: true, lacks: "secrets here are random and long: a slow key derivation protects none of them", holds: func(c *check) {
+			c.same("the key derivation", c.scram().extra["kdf"], "argon2id13")
+		}},
+		{says: "channel binding", optional: true, lacks: "TLS 1.3 has no tls-unique", holds: func(c *check) {
+			c.challenged(dict{"authid": string(c.world.device.Serial), "authmethods": list{"wamp-scram"},
+				"authextra": dict{"nonce": clientNonce, "channel_binding": "tls-unique"}})
+		}},
+	}},
+	{"TLS client certificate", []aspect{
+		{says: "a device that shows its own is welcomed", holds: func(c *check) {
+			p := c.dialSecure(c.world.secure.client)
+			p.enter(c.world.tenant.Name(), dict{"roles": everything(), "authmethods": list{"tls"}, "authid": string(c.world.device.Serial)})
+			c.same("the method", p.welcome["authmethod"], "tls")
+		}},
+		{says: "one that shows none is not", holds: func(c *check) {
+			p := c.dialSecure()
+			p.send(hello, c.world.tenant.Name(), dict{"roles": everything(), "authmethods": list{"tls"}, "authid": string(c.world.device.Serial)})
+			p.aborted("wamp.error.no_auth_method")
+		}},
+		{says: "one that shows another's is not", holds: func(c *check) {
+			p := c.dialSecure(c.world.secure.client)
+			p.send(hello, c.world.tenant.Name(), dict{"roles": everything(), "authmethods": list{"tls"}, "authid": "another"})
+			p.aborted("wamp.error.authentication_failed")
 		}},
 	}},
 	{"Cryptosign: trust roots, certificates and remote attestation", []aspect{

@@ -28,7 +28,7 @@ var basic = []feature{
 			p.send(hello, c.open(), dict{"roles": dict{}})
 			p.aborted("wamp.error.no_such_role")
 		}},
-		{says: "the router names itself in WELCOME (optional)", lacks: "a stranger is not told what runs here", holds: func(c *check) {
+		{says: "the router names itself in WELCOME", optional: true, lacks: "a stranger is not told what runs here", holds: func(c *check) {
 			c.must(c.join().welcome["agent"] != nil, "WELCOME has no agent")
 		}},
 	}},
@@ -46,7 +46,7 @@ var basic = []feature{
 			c.world.router.RemoveRealm(uri(c.realm))
 			c.same("the reason", at(c, p.expect(goodbye), 2), "wamp.close.close_realm")
 		}},
-		{says: "the connection may be used for another session (optional)", holds: func(c *check) {
+		{says: "the connection may be used for another session", optional: true, holds: func(c *check) {
 			p := c.join()
 			p.leave()
 			p.enter(c.open(), dict{"roles": everything()})
@@ -121,9 +121,10 @@ var basic = []feature{
 		}},
 		{says: "the wrong type of message is refused", holds: func(c *check) {
 			p := c.join()
-			p.codec.binary = true
+			web := p.line.(*webLine)
+			web.binary = true
 			p.send(subscribe, 1, dict{}, "some.topic")
-			p.codec.binary = false
+			web.binary = false
 			p.aborted(violation)
 		}},
 		{says: "an unknown sub-protocol is refused", holds: func(c *check) {
@@ -192,7 +193,7 @@ var protocolErrors = []aspect{
 		a.aborted(violation)
 		b.subscribe("some.topic", dict{})
 	}},
-	{says: "a request id that skips", lacks: "clients in use draw their request ids as older drafts had it, so a new id may be any",
+	{says: "a request id that skips", lacks: "clients in use, such as Thruway, draw their request ids at random as older drafts had it",
 		holds: func(c *check) {
 			p := c.join()
 			p.send(subscribe, 7, dict{}, "some.topic")

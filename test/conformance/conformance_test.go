@@ -7,6 +7,7 @@ import (
 	"flag"
 	"fmt"
 	"os"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -32,6 +33,8 @@ type aspect struct {
 	holds func(*check)
 	// lacks is why it does not hold; empty where it does. One that begins to hold is a difference, too.
 	lacks string
+	// optional is what the specification leaves to the router: a feature is whole without it.
+	optional bool
 }
 
 // group is a part of the specification.
@@ -179,30 +182,37 @@ func features() string {
 }
 
 func (f feature) verdict() string {
-	lacking := 0
+	holding, lacking := 0, 0
 	for _, a := range f.does {
-		if a.lacks != "" {
+		switch {
+		case a.lacks == "":
+			holding++
+		case !a.optional:
 			lacking++
 		}
 	}
-	switch lacking {
-	case 0:
-		return "yes"
-	case len(f.does):
+	switch {
+	case holding == 0:
 		return "**no**"
-	default:
+	case lacking > 0:
 		return "partly"
+	default:
+		return "yes"
 	}
 }
 
+// notes has what holds, then what does not, then what is optional and does not.
 func (f feature) notes() string {
-	var holds, lacks []string
+	var holds, lacks, leaves []string
 	for _, a := range f.does {
-		if a.lacks == "" {
+		switch {
+		case a.lacks == "":
 			holds = append(holds, a.says)
-		} else {
+		case a.optional:
+			leaves = append(leaves, fmt.Sprintf("left out, as it is optional: %s (%s)", a.says, a.lacks))
+		default:
 			lacks = append(lacks, fmt.Sprintf("**not: %s** (%s)", a.says, a.lacks))
 		}
 	}
-	return strings.Join(append(holds, lacks...), "; ")
+	return strings.Join(slices.Concat(holds, lacks, leaves), "; ")
 }

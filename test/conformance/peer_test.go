@@ -1,12 +1,6 @@
 package conformance
 
-import (
-	"fmt"
-	"slices"
-	"time"
-
-	"github.com/gorilla/websocket"
-)
+import "slices"
 
 // The message codes of the specification.
 const (
@@ -27,22 +21,11 @@ type (
 // peer is a client that says what it is told to say.
 type peer struct {
 	c       *check
-	ws      *websocket.Conn
+	line    line
 	codec   codec
 	request int64
 	session int64
 	welcome dict
-}
-
-// dial connects and says nothing.
-func (c *check) dial(as codec) *peer {
-	c.t.Helper()
-	d := websocket.Dialer{Subprotocols: []string{as.protocol}, HandshakeTimeout: patience}
-	ws, _, err := d.Dial(c.world.url, nil)
-	c.no(err)
-	c.t.Cleanup(func() { _ = ws.Close() })
-	c.same("the sub-protocol", ws.Subprotocol(), as.protocol)
-	return &peer{c: c, ws: ws, codec: as}
 }
 
 // everything announces all that a client can.
@@ -104,24 +87,13 @@ func (p *peer) send(elements ...any) {
 	p.sendRaw(data)
 }
 
-func (p *peer) sendRaw(data []byte) {
-	kind := websocket.TextMessage
-	if p.codec.binary {
-		kind = websocket.BinaryMessage
-	}
-	_ = p.ws.SetWriteDeadline(time.Now().Add(patience))
-	p.c.no(p.ws.WriteMessage(kind, data))
-}
+func (p *peer) sendRaw(data []byte) { p.c.no(p.line.write(data)) }
 
 // next gives the next message, or why there is none.
 func (p *peer) next() (list, error) {
-	_ = p.ws.SetReadDeadline(time.Now().Add(patience))
-	kind, data, err := p.ws.ReadMessage()
+	data, err := p.line.read()
 	if err != nil {
 		return nil, err
-	}
-	if (kind == websocket.BinaryMessage) != p.codec.binary {
-		return nil, fmt.Errorf("a WebSocket message of the type %d for %s", kind, p.codec.protocol)
 	}
 	return p.codec.decode(data)
 }
@@ -231,7 +203,7 @@ func (p *peer) leave() {
 }
 
 // vanish cuts the connection.
-func (p *peer) vanish() { _ = p.ws.Close() }
+func (p *peer) vanish() { _ = p.line.Close() }
 
 func at(c *check, m list, i int) any {
 	if i >= len(m) {

@@ -4,13 +4,52 @@ import (
 	"bytes"
 	"net/http"
 	"strings"
-	"time"
 
 	"github.com/gammazero/nexus/v3/wamp"
 	"github.com/gorilla/websocket"
 )
 
 var transports = []feature{
+	{"RawSocket", []aspect{
+		{says: "JSON, MessagePack and CBOR, by which WebSocket is reached, too", holds: func(c *check) {
+			web := c.join()
+			sub := web.subscribe("some.topic", dict{})
+			for i, as := range codecs {
+				p := c.dialRaw(as, rawAnyLength, byte(i+1))
+				p.enter(c.open(), dict{"roles": everything()})
+				p.publish("some.topic", dict{}, list{as.protocol})
+				c.same("the event", listAt(c, web.receive(sub), 4)[0], as.protocol)
+				p.leave()
+			}
+		}},
+		{says: "an unknown serializer and reserved bits are refused in the handshake", holds: func(c *check) {
+			_, answer := c.handshake(0x7f, 0xf4, 0, 0)
+			c.same("the answer", answer, []byte{0x7f, 0x10, 0, 0})
+			_, answer = c.handshake(0x7f, 0xf1, 0, 1)
+			c.same("the answer", answer, []byte{0x7f, 0x30, 0, 0})
+		}},
+		{says: "and so is a client that takes too small messages even for WELCOME", holds: func(c *check) {
+			_, answer := c.handshake(0x7f, 0x11, 0, 0)
+			c.same("the answer", answer, []byte{0x7f, 0x20, 0, 0})
+		}},
+		{says: "a ping is answered with its payload", holds: func(c *check) {
+			l, _ := c.handshake(0x7f, 0xf1, 0, 0)
+			c.no(l.frame(1, []byte("payload")))
+			kind, data, err := l.next()
+			c.no(err)
+			c.same("the type", kind, byte(2))
+			c.same("the payload", string(data), "payload")
+		}},
+		{says: "a client is sent no message that is larger than it takes; a call fails with payload_size_exceeded", holds: func(c *check) {
+			a, b := c.join(), c.dialRaw(asJSON, raw4K, 1)
+			b.enter(c.open(), dict{"roles": dict{"caller": dict{}}})
+			reg := a.register("some.procedure", dict{})
+			b.call("some.procedure", dict{})
+			id, _ := a.invoked(reg)
+			a.send(yield, id, dict{}, list{strings.Repeat("x", 4<<10)})
+			b.refused(call, "wamp.error.payload_size_exceeded")
+		}},
+	}},
 	{"Batched WebSocket", []aspect{
 		{says: "several messages in one", holds: func(c *check) {
 			for _, name := range []string{"wamp.2.json.batched", "wamp.2.msgpack.batched", "wamp.2.cbor.batched"} {
@@ -74,8 +113,7 @@ func (c *check) speaks(name string) bool {
 // batched reads that many messages of a batched JSON connection and gives their types.
 func (p *peer) batched(n int) (types list) {
 	for len(types) < n {
-		_ = p.ws.SetReadDeadline(time.Now().Add(patience))
-		_, data, err := p.ws.ReadMessage()
+		data, err := p.line.read()
 		p.c.no(err)
 		for _, one := range bytes.Split(bytes.TrimSuffix(data, []byte{0x1e}), []byte{0x1e}) {
 			m, err := asJSON.decode(one)

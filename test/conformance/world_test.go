@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"io"
 	"log/slog"
+	"net"
 	"net/http/httptest"
 	"strings"
 	"sync/atomic"
@@ -22,6 +23,8 @@ import (
 type world struct {
 	router *router.Nexus
 	url    string // of the WebSocket
+	raw    string // address of the rawsocket
+	secure secure
 	count  atomic.Int64
 
 	tenant  realms.Realm
@@ -38,7 +41,7 @@ func newWorld(t *testing.T) *world {
 		service: secret.Random(),
 	}
 	quiet := slog.New(slog.NewTextHandler(io.Discard, nil))
-	r, err := router.New(router.Config{Logger: quiet, Tickets: tickets{w.tenant}, Keys: keys{}})
+	r, err := router.New(router.Config{Logger: quiet, Tickets: tickets{w.tenant}, Keys: keys{}, Certificates: certificates{&w.secure}})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -51,9 +54,22 @@ func newWorld(t *testing.T) *world {
 	}))
 	server := httptest.NewServer(r.Handler())
 	w.url = strings.Replace(server.URL, "http", "ws", 1) + router.Paths[0]
+	raw, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	w.raw = raw.Addr().String()
+	served := make(chan struct{})
+	go func() {
+		defer close(served)
+		_ = w.router.ServeRawSocket(raw, nil) // ends with net.ErrClosed
+	}()
+	w.secure.serve(t, r.Handler())
 	t.Cleanup(func() {
 		w.router.Close()
 		server.Close()
+		_ = raw.Close()
+		<-served
 	})
 	return w
 }
