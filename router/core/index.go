@@ -11,6 +11,7 @@ import (
 // not usable: see newIndex.
 type index[V any] struct {
 	at       map[pattern]*V
+	room     room // of at
 	prefix   prefixes[V]
 	wildcard wildcards[V]
 }
@@ -36,7 +37,7 @@ func (x *index[V]) put(p pattern, v *V) {
 }
 
 func (x *index[V]) remove(p pattern) {
-	delete(x.at, p)
+	x.at = forget(x.at, &x.room, p)
 	switch p.match {
 	case realms.Prefix:
 		x.prefix.remove(p.uri)

@@ -23,11 +23,13 @@ type Realm struct {
 
 	subscriptions    index[subscription]
 	subscriptionByID map[message.ID]*subscription
+	subscriptionRoom room
 	retained         map[string]retainedTopic
 	retentions       uint64 // events that were ever retained
 
 	registrations    index[registration]
 	registrationByID map[message.ID]*registration
+	registrationRoom room
 	deadlines        deadlines
 
 	// Memory that is used again for each publication; empty in between.

@@ -126,7 +126,7 @@ func (r *Realm) withdraw(c *callee) (deleted bool) {
 		return false
 	}
 	r.registrations.remove(g.pattern)
-	delete(r.registrationByID, g.id)
+	r.registrationByID = forget(r.registrationByID, &r.registrationRoom, g.id)
 	return true
 }
 

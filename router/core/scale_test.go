@@ -2,6 +2,7 @@ package core
 
 import (
 	"fmt"
+	"runtime"
 	"strings"
 	"testing"
 	"time"
@@ -79,6 +80,35 @@ func TestASessionWithAHundredThousandSubscriptionsComesAndGoes(t *testing.T) {
 		t.Errorf("took %v", took)
 	}
 	assertEmpty(t, g.realm)
+}
+
+// Beside one session that stays, so that nothing ends with the last.
+func TestARealmGivesBackTheMemoryOfSubscriptionsThatAreGone(t *testing.T) {
+	g := newRig(t)
+	g.subscribe(g.join("ann"), "a")
+	before := liveHeap()
+	bob := g.join("bob")
+	subscribePatterns(g, bob, 100_000)
+	for i := range 20_000 {
+		g.do(bob, &message.Subscribe{Request: 1, Topic: fmt.Sprintf("first%d..x", i), Options: message.SubscribeOptions{Match: "wildcard"}})
+		g.do(bob, &message.Register{Request: 1, Procedure: fmt.Sprintf("first%d.x", i)})
+	}
+	g.realm.Leave(bob, g.now)
+	g.sent, g.names = map[*Session][]string{}, map[message.ID]string{}
+	if after := liveHeap(); after > before+1<<20 {
+		t.Errorf("the heap has %d KiB more than before", (after-before)>>10)
+	}
+	if got := len(g.realm.subscriptionByID); got != 1 {
+		t.Errorf("%d subscriptions are left of those that stay", got)
+	}
+}
+
+func liveHeap() uint64 {
+	runtime.GC()
+	runtime.GC() // what a pool held
+	var m runtime.MemStats
+	runtime.ReadMemStats(&m)
+	return m.HeapAlloc
 }
 
 // F18.

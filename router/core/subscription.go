@@ -122,7 +122,7 @@ func (r *Realm) exit(s *Session, sub *subscription) (deleted bool) {
 		return false
 	}
 	r.subscriptions.remove(sub.pattern)
-	delete(r.subscriptionByID, sub.id)
+	r.subscriptionByID = forget(r.subscriptionByID, &r.subscriptionRoom, sub.id)
 	return true
 }
 

@@ -13,6 +13,7 @@ type wildcardNode[V any] struct {
 	value    *V
 	any      *wildcardNode[V]
 	children map[string]*wildcardNode[V]
+	room     room // of children
 }
 
 func (n *wildcardNode[V]) empty() bool { return n.value == nil && n.any == nil && len(n.children) == 0 }
@@ -68,7 +69,7 @@ func (n *wildcardNode[V]) remove(pattern string, more bool) {
 	}
 	if component == "" {
 		n.any = nil
-	} else if delete(n.children, component); len(n.children) == 0 {
+	} else if n.children = forget(n.children, &n.room, component); len(n.children) == 0 {
 		n.children = nil
 	}
 }
