@@ -165,8 +165,14 @@ func featuresOf(h *message.Hello) core.ClientFeatures {
 	return core.FeaturesOf(roles)
 }
 
-// features is what every WELCOME announces. It is never changed.
-var features = core.Features()
+// features is what every WELCOME announces.
+var features = func() *message.Fixed {
+	f, err := message.NewFixed(core.Features())
+	if err != nil {
+		panic(err) // a constant of the core's cannot be encoded
+	}
+	return f
+}()
 
 func welcome(m *member, extra message.Dict) *message.Welcome {
 	p, d := m.session.Principal(), m.session.Details()

@@ -49,6 +49,11 @@ func (c *nexusConverter) dict(write func(w *writer)) wamp.Dict {
 func open(dict Dict) wamp.Dict {
 	out := make(wamp.Dict, len(dict))
 	maps.Copy(out, dict)
+	for k, v := range out {
+		if fixed, ok := v.(*Fixed); ok {
+			out[k] = fixed.value()
+		}
+	}
 	return out
 }
 

@@ -34,6 +34,8 @@ func (w *writer) any(v any) {
 		w.list(v)
 	case Dict:
 		w.dict(v)
+	case *Fixed:
+		w.raw(v.encoded[w.f])
 	default:
 		w.reflected(reflect.ValueOf(v))
 	}
