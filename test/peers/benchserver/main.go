@@ -6,15 +6,12 @@
 package main
 
 import (
-	"crypto/tls"
-	"errors"
 	"fmt"
 	"log/slog"
 	"net"
 	"net/http"
 	_ "net/http/pprof" // served on the profiler's own address only
 	"os"
-	"os/signal"
 	"time"
 
 	nexus "github.com/gammazero/nexus/v3/router"
@@ -48,32 +45,13 @@ func run(flags scene.Flags) error {
 	if err := populate(r); err != nil {
 		return err
 	}
-	listener, err := listen(flags, r)
+	listener, err := scene.Listen(flags, func(plain net.Listener) net.Listener {
+		return transport.NewGuard(plain, transport.GuardLimits{}, r.Refused)
+	})
 	if err != nil {
 		return err
 	}
-	server := transport.HTTPServer(r.Handler(), transport.Limits{}, log)
-	go closeOnInterrupt(server)
-	if err := server.Serve(listener); !errors.Is(err, http.ErrServerClosed) {
-		return err
-	}
-	return nil
-}
-
-func listen(flags scene.Flags, r *router.Router) (net.Listener, error) {
-	plain, err := net.Listen("tcp", flags.Listen)
-	if err != nil {
-		return nil, err
-	}
-	guard := transport.NewGuard(plain, transport.GuardLimits{}, r.Refused)
-	if flags.Cert == "" {
-		return guard, nil
-	}
-	pair, err := tls.LoadX509KeyPair(flags.Cert, flags.Key)
-	if err != nil {
-		return nil, err
-	}
-	return tls.NewListener(guard, &tls.Config{Certificates: []tls.Certificate{pair}, MinVersion: tls.VersionTLS12, NextProtos: []string{"http/1.1"}}), nil
+	return scene.Run(transport.HTTPServer(r.Handler(), transport.Limits{}, log), listener)
 }
 
 // populate makes the realms and the devices: those of a tenant through the directory, the open ones as an embedder would.
@@ -95,13 +73,6 @@ func populate(r *router.Router) error {
 		}
 	}
 	return nil
-}
-
-func closeOnInterrupt(server *http.Server) {
-	interrupted := make(chan os.Signal, 1)
-	signal.Notify(interrupted, os.Interrupt)
-	<-interrupted
-	_ = server.Close() // it is over; nobody waits for a farewell
 }
 
 // serveProfiler serves the profiler until the process ends.

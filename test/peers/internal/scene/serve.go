@@ -2,9 +2,11 @@ package scene
 
 import (
 	"context"
+	"crypto/tls"
 	"errors"
 	"flag"
 	"fmt"
+	"net"
 	"net/http"
 	"os"
 	"os/signal"
@@ -25,20 +27,39 @@ func ReadFlags() Flags {
 	return f
 }
 
-// Serve serves h until an interrupt, then ends the process's connections with it.
+// Serve serves h until an interrupt.
 func Serve(f Flags, h http.Handler) error {
+	l, err := Listen(f, func(plain net.Listener) net.Listener { return plain })
+	if err != nil {
+		return err
+	}
+	return Run(&http.Server{Handler: h, ReadHeaderTimeout: 5 * time.Second}, l)
+}
+
+// Listen listens as the flags say. What guards connections stands below TLS.
+func Listen(f Flags, guard func(net.Listener) net.Listener) (net.Listener, error) {
+	plain, err := net.Listen("tcp", f.Listen)
+	if err != nil {
+		return nil, err
+	}
+	if f.Cert == "" {
+		return guard(plain), nil
+	}
+	pair, err := tls.LoadX509KeyPair(f.Cert, f.Key)
+	if err != nil {
+		return nil, errors.Join(err, plain.Close())
+	}
+	config := &tls.Config{Certificates: []tls.Certificate{pair}, MinVersion: tls.VersionTLS12, NextProtos: []string{"http/1.1"}}
+	return tls.NewListener(guard(plain), config), nil
+}
+
+// Run runs a server until an interrupt, then ends its connections: nobody waits for a farewell.
+func Run(server *http.Server, l net.Listener) error {
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt)
 	defer stop()
-	server := &http.Server{Addr: f.Listen, Handler: h, ReadHeaderTimeout: 5 * time.Second}
-	defer context.AfterFunc(ctx, func() { _ = server.Close() })() // it is over; nobody waits for a farewell
-	var err error
-	if f.Cert != "" {
-		err = server.ListenAndServeTLS(f.Cert, f.Key)
-	} else {
-		err = server.ListenAndServe()
+	defer context.AfterFunc(ctx, func() { _ = server.Close() })()
+	if err := server.Serve(l); !errors.Is(err, http.ErrServerClosed) {
+		return fmt.Errorf("serve: %w", err)
 	}
-	if errors.Is(err, http.ErrServerClosed) {
-		return nil
-	}
-	return fmt.Errorf("serve: %w", err)
+	return nil
 }
