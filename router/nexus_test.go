@@ -287,3 +287,32 @@ func TestARealmThatCannotBeServedAsConfiguredIsRefused(t *testing.T) {
 		}
 	}
 }
+
+// unspeakable puts something into WELCOME that no serializer has.
+type unspeakable struct{ auth.AnonymousAuth }
+
+func (u *unspeakable) Authenticate(id wamp.ID, details wamp.Dict, p wamp.Peer) (*wamp.Welcome, error) {
+	w, err := u.AnonymousAuth.Authenticate(id, details, p)
+	if err == nil {
+		w.Details["channel"] = make(chan int)
+	}
+	return w, err
+}
+
+func TestAClientThatCannotBeWelcomedIsToldSoAndIsGone(t *testing.T) {
+	t.Parallel()
+	c := open()
+	c.Authenticators = []auth.Authenticator{&unspeakable{}}
+	n := embedded(t, c)
+	server := httptest.NewServer(httptestHandler{n})
+	t.Cleanup(server.Close)
+	_, err := client.ConnectNet(t.Context(), strings.Replace(server.URL, "http", "ws", 1)+"/ws", client.Config{
+		Realm: "nexus.realm1", Logger: discard{}, ResponseTimeout: patience,
+	})
+	if err == nil || !strings.Contains(err.Error(), "bulkhead.error.internal") {
+		t.Errorf("got %v", err)
+	}
+	if all, err := n.Sessions("nexus.realm1"); err != nil || len(all) != 0 {
+		t.Errorf("%d sessions are left: %v", len(all), err)
+	}
+}

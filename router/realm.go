@@ -110,7 +110,11 @@ func (re *realm) join(m *member, welcome *message.Welcome) (err error) {
 		re.members[m.session.ID()] = m
 		re.class.sessions.Add(1)
 		re.class.joins.Add(1)
-		re.Send(m.session, welcome)
+		if !re.Send(m.session, welcome) { // it is larger than the peer takes, or has what an embedder should not put there
+			re.remove(m)
+			re.core.Leave(m.session, time.Now())
+			err = errNotWelcomed
+		}
 	})
 	return err
 }

@@ -186,6 +186,7 @@ var (
 	errShutdown    = &errs.Error{Kind: wire.Unavailable, URI: closeShutdown, User: "the server is shutting down"}
 	errNoSuchRealm = &errs.Error{Kind: wire.NotFound, URI: noSuchRealm, User: "no such realm"}
 	errTooLarge    = &errs.Error{Kind: wire.Exhausted, URI: payloadTooLarge, User: "the result is larger than this connection takes"}
+	errNotWelcomed = errs.E(wire.Internal, "no WELCOME that this client takes could be made")
 	errWithdrawn   = errs.As(wire.Unauthenticated, errors.New("the credential was withdrawn while it was used"), "authentication failed")
 )
 
