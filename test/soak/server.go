@@ -29,7 +29,7 @@ const asRouter = "BULKHEAD_SOAK_ROUTER"
 // Limits of the router. They are narrower than the defaults, so that misbehaviour meets each of them often; dead peers are
 // given up after three pingEvery.
 const (
-	pingEvery      = 5 * time.Second
+	pingEvery      = 4 * time.Second
 	queueBytes     = 1 << 20
 	messageBytes   = 4 << 20
 	maxPatterns    = 3_000
