@@ -147,13 +147,17 @@ func TestACallerThatDoesNotReadDoesNotBlockASharedCallee(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
+	small := func(context.Context, *wamp.Invocation) client.InvokeResult { return client.InvokeResult{} }
+	if err := callee.Register("history.transformed.small", small, nil); err != nil {
+		t.Fatal(err)
+	}
 	stuck, good := s.device(t, message.JSON, a1), s.device(t, message.JSON, a2)
 	for range 20 {
 		stuck.send(&message.Call{Request: stuck.id(), Procedure: "history.transformed.big"})
 	}
 	for range 3 {
 		within(t, "a call beside a caller that does not read", func() {
-			good.send(&message.Call{Request: good.id(), Procedure: "history.transformed.big"})
+			good.send(&message.Call{Request: good.id(), Procedure: "history.transformed.small"})
 			expect[*message.Result](good)
 		})
 	}
