@@ -101,6 +101,7 @@ func (s *Server) makeRouter() (err error) {
 	s.tickets = account.NewTickets(time.Now)
 	s.router, err = router.New(router.Config{
 		Logger: s.log, Tickets: s.tickets, Sink: s.ingest, Limits: s.limits(), Origins: s.options.Config.Origins, Metrics: s.metrics,
+		Rates: rates,
 	})
 	if err != nil {
 		return err
@@ -109,6 +110,18 @@ func (s *Server) makeRouter() (err error) {
 		Router: s.router, Installations: s.data.backends, Ingest: s.ingest, Reader: s.data.history, Assignments: assignments{s}, Log: s.log,
 	})
 	return nil
+}
+
+// rates bound what one session may send, far above what honest ones do: what is beyond is answered with an error.
+func rates(_ realms.Kind, role realms.Role) router.Rate {
+	switch role {
+	case realms.RoleBackend:
+		return router.Rate{} // it tells what the others have sent
+	case realms.RoleDevice, realms.RoleAgent:
+		return router.Rate{Messages: 20_000, Bytes: 64 << 20}
+	default:
+		return router.Rate{Messages: 100_000, Bytes: 256 << 20}
+	}
 }
 
 // assignments asks the assets, which are made after those who ask.

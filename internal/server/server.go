@@ -192,7 +192,11 @@ func (s *Server) loadCertificate(context.Context) error {
 		files.CA = files.Cert
 	}
 	s.caFile = files.CA
-	s.tls = &tls.Config{Certificates: []tls.Certificate{pair}, MinVersion: tls.VersionTLS12, NextProtos: []string{"http/1.1"}}
+	s.tls = &tls.Config{
+		Certificates: []tls.Certificate{pair}, MinVersion: tls.VersionTLS12,
+		NextProtos:                  []string{"http/1.1"}, // WebSockets are made from it
+		DynamicRecordSizingDisabled: true,                 // what waits is gathered: full records from the first
+	}
 	return nil
 }
 
