@@ -197,7 +197,7 @@ var protocolErrors = []aspect{
 		holds: func(c *check) {
 			p := c.join()
 			p.send(subscribe, 7, dict{}, "some.topic")
-			p.aborted(violation)
+			c.same("the reason", at(c, p.expect(abort), 2), violation)
 		}},
 }
 

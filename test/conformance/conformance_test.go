@@ -135,6 +135,29 @@ func (c *check) same(what string, got, want any) {
 	}
 }
 
+// announced is a feature that WELCOME names.
+func announced(role, name string) aspect {
+	return aspect{says: "announced by the " + role, holds: func(c *check) {
+		roles := dictAt(c, list{c.join().welcome["roles"]}, 0)
+		features, _ := dictAt(c, list{roles[role]}, 0)["features"].(dict)
+		c.same(role+"."+name, features[name], true)
+	}}
+}
+
+// lacking is a feature that there is not.
+func lacking(role, name, why string) aspect {
+	a := announced(role, name)
+	a.says, a.lacks = "any of it", why
+	return a
+}
+
+func reflects(kind string) aspect {
+	return aspect{says: "any of it", lacks: "a sketch in the specification; what there is, is told by the meta API to those who may know it",
+		holds: func(c *check) {
+			c.join().meta("wamp.reflection." + kind + ".list")
+		}}
+}
+
 // patience is how long something may take that must come.
 const patience = 10 * time.Second
 
