@@ -18,6 +18,7 @@ const devContext = "dev"
 
 func (inv *invocation) devCommand() *cobra.Command {
 	var o dev.Options
+	var readyFile string
 	var exitWhenReady, verbose bool
 	c := &cobra.Command{
 		Use:   "dev",
@@ -28,7 +29,7 @@ func (inv *invocation) devCommand() *cobra.Command {
 	flags := c.Flags()
 	flags.StringVar(&o.Listen, "listen", "127.0.0.1:8443", "address of the server; port 0 takes a free one")
 	flags.StringVar(&o.OpsListen, "ops-listen", "127.0.0.1:9443", "address of health and metrics; a free port where --listen has port 0")
-	flags.StringVar(&o.ReadyFile, "ready-file", "", "write this file when everything answers and the first rows are stored")
+	flags.StringVar(&readyFile, "ready-file", "", "write this file when everything answers and the first rows are stored")
 	flags.StringVar(&o.DatabaseURL, "database-url", "", "use this PostgreSQL server in place of a private one")
 	flags.BoolVar(&exitWhenReady, "exit-when-ready", false, "stop when everything answers and the first rows are stored")
 	flags.BoolVarP(&verbose, "verbose", "v", false, "show the server's log")
@@ -41,7 +42,7 @@ func (inv *invocation) devCommand() *cobra.Command {
 			level.Level = "info"
 		}
 		o.Log, o.Version = inv.logger(level), programVersion().Version
-		return inv.dev(c.Context(), o, exitWhenReady)
+		return inv.dev(c.Context(), o, readyFile, exitWhenReady)
 	}
 	reset := &cobra.Command{Use: "reset", Short: "Forget everything in the state directory", Args: arguments(0, 0)}
 	reset.RunE = func(c *cobra.Command, _ []string) error {
@@ -58,7 +59,8 @@ func (inv *invocation) devCommand() *cobra.Command {
 	return c
 }
 
-func (inv *invocation) dev(ctx context.Context, o dev.Options, exitWhenReady bool) error {
+// dev writes the ready file last: who waits for it may use the context and read what was printed.
+func (inv *invocation) dev(ctx context.Context, o dev.Options, readyFile string, exitWhenReady bool) error {
 	running, err := dev.Start(ctx, o)
 	if err != nil {
 		if ctx.Err() != nil {
@@ -70,6 +72,11 @@ func (inv *invocation) dev(ctx context.Context, o dev.Options, exitWhenReady boo
 	ready := running.Ready()
 	inv.remember(ready)
 	inv.greet(ready)
+	if readyFile != "" {
+		if err := ready.Write(readyFile); err != nil {
+			return err
+		}
+	}
 	if exitWhenReady {
 		return nil
 	}

@@ -1,8 +1,7 @@
 // Package dev is `bulkhead dev`: a database, the server and two agents on one machine, from nothing.
 //
 // It promises that all of it is in one directory and on loopback, that one Ctrl-C stops all of it and loses nothing, that
-// a start which was cut off is completed by the next, and that the ready file appears when everything answers and the
-// first rows are stored, and not before.
+// a start which was cut off is completed by the next, and that what Start returns answers and has stored first rows.
 package dev
 
 import (
@@ -27,7 +26,6 @@ type Options struct {
 	Dir         string // state; made with mode 0700
 	Listen      string // port 0 takes a free one
 	OpsListen   string
-	ReadyFile   string // where it is set, written when everything answers
 	DatabaseURL string // in place of a private server
 	Version     string
 	Log         *slog.Logger
@@ -74,13 +72,7 @@ func (d *Dev) start(ctx context.Context) error {
 	if err := d.startAgents(ctx); err != nil {
 		return err
 	}
-	if err := d.awaitRows(ctx); err != nil {
-		return err
-	}
-	if d.options.ReadyFile == "" {
-		return nil
-	}
-	return d.ready.write(d.options.ReadyFile)
+	return d.awaitRows(ctx)
 }
 
 // Ready tells where everything is.

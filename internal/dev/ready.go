@@ -62,7 +62,8 @@ type ReadyDevice struct {
 	FlashFile string      `json:"flash_file"`
 }
 
-func (r Ready) write(file string) error {
+// Write writes the ready file, so that who sees it sees all of it.
+func (r Ready) Write(file string) error {
 	text, err := json.MarshalIndent(r, "", "  ")
 	if err != nil {
 		return err
