@@ -100,6 +100,9 @@ func (r *Rules) records(s wire.Submission, rows [][]any, now time.Time, seqs fun
 		}
 		records[i] = Record{Device: s.Device, AuthID: s.AuthID, Values: values}
 	}
+	if err := checkReach(r.table, records); err != nil {
+		return nil, err
+	}
 	first, err := seqOf(s, len(rows), seqs)
 	for i := range records {
 		records[i].Seq = first + int64(i)

@@ -36,7 +36,7 @@ func partition(items []item, in func(item) bool) (of, others []item) {
 	return of, others
 }
 
-// storeTable stores items of one table. Where one of them does not fit, it finds which by halves.
+// storeTable stores items of one table, as many at once as one transaction may.
 func (l *lane) storeTable(ctx context.Context, now *served, items []item, outcome func(item, error)) ([]item, error) {
 	table, known := now.tables[items[0].table]
 	if !known {
@@ -45,18 +45,29 @@ func (l *lane) storeTable(ctx context.Context, now *served, items []item, outcom
 		}
 		return nil, nil
 	}
-	records, items := l.fit(table.rules.table, items, outcome)
+	items = l.fit(table.rules.table, items, outcome)
 	if len(items) == 0 {
 		return nil, nil
 	}
-	err := l.config.Writer.Write(ctx, now.Placement, table.rules.table, records)
+	parts := withinReach(table.rules.table, items)
+	for i, part := range parts {
+		if left, err := l.storePart(ctx, now, table.rules.table, part, outcome); err != nil {
+			return append(slices.Clip(left), slices.Concat(parts[i+1:]...)...), err
+		}
+	}
+	return nil, nil
+}
+
+// storePart stores items in one transaction. Where one of them does not fit, it finds which by halves.
+func (l *lane) storePart(ctx context.Context, now *served, t Table, items []item, outcome func(item, error)) ([]item, error) {
+	err := l.config.Writer.Write(ctx, now.Placement, t, recordsOf(items))
 	var fault *WriteFault
 	switch {
 	case err == nil:
 		l.improve()
 		for _, it := range items {
 			l.decide(it, nil, outcome)
-			l.config.OnStored(Stored{Realm: now.Realm, Table: table.rules.table, Bulk: it.bulk, Records: it.records})
+			l.config.OnStored(Stored{Realm: now.Realm, Table: t, Bulk: it.bulk, Records: it.records})
 		}
 		return nil, nil
 	case !errors.As(err, &fault) || fault.Kind != RowFault:
@@ -66,10 +77,18 @@ func (l *lane) storeTable(ctx context.Context, now *served, items []item, outcom
 		return nil, nil
 	}
 	half := len(items) / 2
-	if left, err := l.storeTable(ctx, now, items[:half], outcome); err != nil {
+	if left, err := l.storePart(ctx, now, t, items[:half], outcome); err != nil {
 		return append(slices.Clip(left), items[half:]...), err
 	}
-	return l.storeTable(ctx, now, items[half:], outcome)
+	return l.storePart(ctx, now, t, items[half:], outcome)
+}
+
+func recordsOf(items []item) []Record {
+	var records []Record
+	for _, it := range items {
+		records = append(records, it.records...)
+	}
+	return records
 }
 
 func refusedRow(f *WriteFault) error {
@@ -83,26 +102,29 @@ func refusedRow(f *WriteFault) error {
 	return e
 }
 
-// fit gives the records the columns that the table has now; the template may have changed while they waited on disk.
-func (l *lane) fit(t Table, items []item, outcome func(item, error)) ([]Record, []item) {
-	var records []Record
+// fit gives the items the columns that the table has now, and refuses those that do not fit it any more; the template may
+// have changed while they waited on disk.
+func (l *lane) fit(t Table, items []item, outcome func(item, error)) []item {
 	fitting := make([]item, 0, len(items))
 	for _, it := range items {
+		var err error
 		if !sameShape(it.columns, t.Columns) {
-			remapped, err := remap(it.entry, t)
-			if err != nil {
-				l.decide(it, err, outcome)
-				continue
-			}
-			it.entry = remapped
+			it.entry, err = remap(it.entry, t)
 		}
-		records = append(records, it.records...)
+		if err == nil {
+			err = checkReach(t, it.records)
+		}
+		if err != nil {
+			l.decide(it, err, outcome)
+			continue
+		}
 		fitting = append(fitting, it)
 	}
-	return records, fitting
+	return fitting
 }
 
 // remap gives an entry the columns of t: new ones are NULL; one that is gone or has another type must have been NULL.
+// Otherwise it gives the entry as it is, with an error.
 func remap(e entry, t Table) (entry, error) {
 	from := make([]int, len(t.Columns)) // index of a column in e, or -1
 	moved := make([]bool, len(e.columns))
@@ -116,7 +138,7 @@ func remap(e entry, t Table) (entry, error) {
 	for i, r := range e.records {
 		for j, c := range e.columns {
 			if !moved[j] && r.Values[j] != nil {
-				return entry{}, invalidRow(c.ID + ": the table has lost this column since the row was published")
+				return e, invalidRow(c.ID + ": the table has lost this column since the row was published")
 			}
 		}
 		values := make([]any, len(t.Columns))

@@ -52,7 +52,7 @@ type Table struct {
 	Columns     []Column // as declared; tsp is among them, the reserved ones are not
 	// Private keeps the rows of one device from the other devices; services and consoles of the installation read all.
 	Private bool
-	// ChunkInterval is the time that one chunk or partition covers; 0 leaves it to the provisioner.
+	// ChunkInterval is the time that one chunk or partition covers; 0 is DefaultChunkInterval.
 	ChunkInterval time.Duration
 	// DropAfter is the age at which chunks are dropped; 0 keeps them.
 	DropAfter time.Duration

@@ -30,8 +30,7 @@ type column struct {
 	Type databackend.DataType `json:"type"`
 }
 
-// defaultChunk is the time that a partition covers where the template does not say: 52 a year keep plans short.
-const defaultChunk = 7 * 24 * time.Hour
+const defaultChunk = databackend.DefaultChunkInterval
 
 // defaultColumnstoreAfter is the age at which chunks become columns where the template asks for it without an age.
 const defaultColumnstoreAfter = 14 * 24 * time.Hour
