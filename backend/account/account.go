@@ -2,11 +2,14 @@
 // WAMP session.
 //
 // It promises that the server keeps no API key, only hashes; that a revoked or expired key is forgotten within a second; that an unknown
-// key and a wrong one get the same answer; that each ticket opens one session once, in one realm, under one name; and that an
+// key and a wrong one get the same answer; that each ticket opens one session once, in one realm, under one name, and none after its
+// login has ended; that what it opened is ended with the login; and that an
 // error while checking is a refusal.
 package account
 
 import (
+	"time"
+
 	"bulkhead/backend/audit"
 )
 
@@ -17,6 +20,8 @@ type Principal struct {
 	Name string
 	// Owner has every privilege on this server. Without it a principal has none, until privileges are granted.
 	Owner bool
+	// Until is when the login ends; zero: nobody knows.
+	Until time.Time
 }
 
 // Kind tells what a principal is.

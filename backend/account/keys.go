@@ -37,7 +37,7 @@ type Record struct {
 func (r Record) Live(now time.Time) bool { return r.RevokedAt.IsZero() && now.Before(r.ExpiresAt) }
 
 func (r Record) principal() Principal {
-	return Principal{Kind: KindAPIKey, ID: r.ID, Name: r.Name, Owner: r.Owner}
+	return Principal{Kind: KindAPIKey, ID: r.ID, Name: r.Name, Owner: r.Owner, Until: r.ExpiresAt}
 }
 
 // KeyStore keeps the records of API keys. What changes one writes the audit entry in the same transaction.

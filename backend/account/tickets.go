@@ -1,6 +1,7 @@
 package account
 
 import (
+	"context"
 	"crypto/sha256"
 	"crypto/subtle"
 	"slices"
@@ -30,6 +31,7 @@ type Tickets struct {
 	waiting map[ticketID]ticket
 	held    map[string]int // how many of waiting by principal
 	oldest  []ticketID     // in the order of expiry; used ones are skipped
+	opened  map[string]login
 }
 
 // ticketID is the hash of a ticket, so that a look-up's timing tells nothing of what is stored.
@@ -39,11 +41,18 @@ type ticket struct {
 	principal realms.Principal
 	realm     string
 	expires   time.Time
+	until     time.Time // when the login ends; zero: nobody knows
+}
+
+// login is one that has opened sessions.
+type login struct {
+	until time.Time
+	told  bool
 }
 
 // NewTickets makes an empty set.
 func NewTickets(now func() time.Time) *Tickets {
-	return &Tickets{now: now, waiting: map[ticketID]ticket{}, held: map[string]int{}}
+	return &Tickets{now: now, waiting: map[ticketID]ticket{}, held: map[string]int{}, opened: map[string]login{}}
 }
 
 // errTicket is the one answer to whatever does not open the realm.
@@ -66,7 +75,7 @@ func (t *Tickets) Issue(p Principal, r realms.Realm) (secret.Value, error) {
 	id := ticketID(sha256.Sum256(text.Reveal()))
 	t.waiting[id] = ticket{
 		principal: realms.Principal{Role: realms.RoleConsole, AuthID: p.ID, Project: r.Project},
-		realm:     r.Name(), expires: now.Add(TicketLife),
+		realm:     r.Name(), expires: now.Add(TicketLife), until: p.Until,
 	}
 	t.held[p.ID]++
 	t.oldest = append(t.oldest, id)
@@ -78,10 +87,61 @@ func (t *Tickets) Issue(p Principal, r realms.Realm) (secret.Value, error) {
 func (t *Tickets) Redeem(realm, authid, text string) (realms.Principal, error) {
 	found, ok := t.take(ticketID(sha256.Sum256([]byte(text))))
 	sameName := subtle.ConstantTimeCompare([]byte(authid), []byte(found.principal.AuthID)) == 1
-	if !ok || !sameName || realm != found.realm || !t.now().Before(found.expires) {
+	if !ok || !sameName || realm != found.realm || !t.open(found) {
 		return realms.Principal{}, errTicket
 	}
 	return found.principal, nil
+}
+
+// open reports whether a ticket still opens a session, and remembers whose login it does so for.
+func (t *Tickets) open(found ticket) bool {
+	now := t.now()
+	if !now.Before(found.expires) || !found.until.IsZero() && !now.Before(found.until) {
+		return false
+	}
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	if !found.until.IsZero() {
+		t.opened[found.principal.AuthID] = login{until: found.until}
+	}
+	return true
+}
+
+// Serve calls end, within a second, for each login that ends after it has opened sessions, until ctx ends.
+func (t *Tickets) Serve(ctx context.Context, end func(authid string)) {
+	tick := time.NewTicker(time.Second)
+	defer tick.Stop()
+	for {
+		select {
+		case <-ctx.Done():
+			return
+		case <-tick.C:
+			for _, authid := range t.ended() {
+				end(authid)
+			}
+		}
+	}
+}
+
+// ended lists the logins that have ended. Each is listed again when no ticket of it can be on its way any more: a session
+// that was being opened meanwhile is not found the first time.
+func (t *Tickets) ended() []string {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	now := t.now()
+	var ended []string
+	for authid, l := range t.opened {
+		switch {
+		case now.Before(l.until):
+		case !now.Before(l.until.Add(TicketLife)):
+			ended = append(ended, authid)
+			delete(t.opened, authid)
+		case !l.told:
+			ended = append(ended, authid)
+			t.opened[authid] = login{l.until, true}
+		}
+	}
+	return ended
 }
 
 // Drop takes back the tickets of a principal that has lost its login.

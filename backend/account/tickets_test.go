@@ -1,9 +1,11 @@
 package account_test
 
 import (
+	"context"
 	"sync"
 	"sync/atomic"
 	"testing"
+	"testing/synctest"
 	"time"
 
 	"bulkhead/backend/account"
@@ -159,4 +161,42 @@ func TestATicketIsForSomebodyAndSomewhere(t *testing.T) {
 	kind(t, err, wire.Denied)
 	_, err = tickets.Issue(alice, realms.Realm{})
 	kind(t, err, wire.Denied)
+}
+
+func TestSessionsEndWithTheLoginThatOpenedThem(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		begin := time.Now()
+		tickets := account.NewTickets(time.Now)
+		short, other := alice, bob
+		short.Until, other.Until = begin.Add(90*time.Second), begin.Add(time.Hour)
+		ended := map[string][]time.Duration{}
+		ctx, stop := context.WithCancel(t.Context())
+		var serving sync.WaitGroup
+		serving.Go(func() {
+			tickets.Serve(ctx, func(authid string) { ended[authid] = append(ended[authid], time.Since(begin)) })
+		})
+		for _, p := range []account.Principal{short, other} {
+			if _, err := tickets.Redeem(plant.Name(), p.ID, issue(t, tickets, p)); err != nil {
+				t.Fatal(err)
+			}
+		}
+		<-time.After(89*time.Second + time.Millisecond)
+		late := issue(t, tickets, short)
+		if synctest.Wait(); len(ended) > 0 {
+			t.Errorf("ended early: %v", ended)
+		}
+		<-time.After(2 * time.Second)
+		if synctest.Wait(); len(ended["alice"]) != 1 || ended["alice"][0] > 91*time.Second {
+			t.Errorf("ended %v", ended)
+		}
+		_, err := tickets.Redeem(plant.Name(), "alice", late)
+		kind(t, err, wire.Unauthenticated)
+		<-time.After(10 * time.Minute)
+		if synctest.Wait(); len(ended["alice"]) != 2 || len(ended) != 1 {
+			t.Errorf("ended %v", ended)
+		}
+		stop()
+		serving.Wait()
+	})
 }

@@ -37,7 +37,7 @@ func (s *Server) makeBackend(ctx context.Context) error {
 	if err := s.makeRouter(); err != nil {
 		return err
 	}
-	s.keys = account.NewKeys(db.NewAPIKeys(s.db), time.Now, s.keyRevoked)
+	s.keys = account.NewKeys(db.NewAPIKeys(s.db), time.Now, s.endLogin)
 	if err := s.keys.EnsureOwner(ctx, s.OwnerKeyFile()); err != nil {
 		return err
 	}
@@ -132,8 +132,8 @@ func (a assignments) Assignments(ctx context.Context, serial wire.Serial) (wire.
 	return a.server.assets.Assignments(ctx, serial)
 }
 
-// keyRevoked ends what an API key has opened.
-func (s *Server) keyRevoked(id string) {
+// endLogin ends what an API key has opened that was revoked or has expired.
+func (s *Server) endLogin(id string) {
 	s.tickets.Drop(id)
 	for name := range s.assets.Directory().Realms() {
 		sessions, err := s.router.Sessions(name)
@@ -170,6 +170,7 @@ func (s *Server) makeAssets(ctx context.Context, keyring *secret.Keyring) error 
 		return err
 	}
 	s.group.Go(s.assets.Run)
+	s.group.Go(func(ctx context.Context) { s.tickets.Serve(ctx, s.endLogin) })
 	s.group.Go(s.prov.Serve)
 	return nil
 }
