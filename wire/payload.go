@@ -61,7 +61,7 @@ type RowErrorsRequest struct {
 	Limit int `json:"limit,omitempty"`
 }
 
-// RowErrorsReply has the refusals, newest first, and how many there were since the server started.
+// RowErrorsReply has the refusals that the caller may see, newest first, and how many there were since the server started.
 type RowErrorsReply struct {
 	Total  uint64     `json:"total"`
 	Errors []RowError `json:"errors"`

@@ -272,11 +272,12 @@ func (in *Ingest) Flush(ctx context.Context, realm string) error {
 	}
 }
 
-// Refused lists the newest refusals of a table among those that keep lets through, newest first.
-func (in *Ingest) Refused(realm, table string, limit int, keep func(wire.RowError) bool) (wire.RowErrorsReply, error) {
+// Refused lists the newest refusals of a table, newest first, and counts all: those of one device, or of everybody where
+// of is 0.
+func (in *Ingest) Refused(realm, table string, limit int, of wire.Key) (wire.RowErrorsReply, error) {
 	if l := in.lane(realm); l != nil {
 		if t := l.table(table); t != nil {
-			return t.refused.list(limit, keep), nil
+			return t.refused.list(limit, of), nil
 		}
 	}
 	return wire.RowErrorsReply{}, noSuchTable()

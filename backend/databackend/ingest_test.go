@@ -342,7 +342,7 @@ func TestABadRowIsFoundAmongManyAndThoseBesideItAreStored(t *testing.T) {
 	if w.calls > 60 {
 		t.Errorf("it took %d writes to find 3 rows of 100", w.calls)
 	}
-	reply, err := s.Refused("realm-1-2-prod", "plain", 10, func(wire.RowError) bool { return true })
+	reply, err := s.Refused("realm-1-2-prod", "plain", 10, 0)
 	if err != nil || reply.Total != 3 || len(reply.Errors) != 3 || reply.Errors[0].Device != 5 || reply.Errors[0].Reason != "does not fit" {
 		t.Errorf("listed %+v, %v", reply, err)
 	}
@@ -379,7 +379,7 @@ func TestARowThatWasAnsweredForAndDoesNotFitIsSetAsideAndListed(t *testing.T) {
 	if diff := cmp.Diff([]int64{1, 2, 4, 5}, w.numbers("p_x.plain")); diff != "" {
 		t.Error(diff)
 	}
-	reply, err := s.Refused("realm-1-2-prod", "plain", 10, func(wire.RowError) bool { return true })
+	reply, err := s.Refused("realm-1-2-prod", "plain", 10, 0)
 	if err != nil || reply.Total != 1 {
 		t.Errorf("listed %+v, %v", reply, err)
 	}
@@ -479,7 +479,7 @@ func TestAFullSpillAnswersStorageFullAndTakesRowsAgainLater(t *testing.T) {
 	if errs.URIOf(err) != wire.ErrStorageFull || !strings.Contains(errs.UserText(err), "try again in") || kept < 5 {
 		t.Fatalf("after %d rows: %v", kept, err)
 	}
-	reply, _ := s.Refused("realm-1-2-prod", "plain", 10, func(wire.RowError) bool { return true })
+	reply, _ := s.Refused("realm-1-2-prod", "plain", 10, 0)
 	if reply.Total != 1 || reply.Errors[0].Code != wire.ErrStorageFull || reply.Errors[0].Device != 5 {
 		t.Errorf("what was lost is not listed: %+v", reply)
 	}
@@ -524,7 +524,7 @@ func TestUnknownTablesAndRealmsAreRefused(t *testing.T) {
 	if _, err := s.Append(t.Context(), sub); errs.KindOf(err) != wire.Unavailable {
 		t.Errorf("realm: %v", err)
 	}
-	if _, err := s.Refused("realm-1-2-prod", "nowhere", 1, nil); errs.URIOf(err) != wire.ErrNoSuchTable {
+	if _, err := s.Refused("realm-1-2-prod", "nowhere", 1, 0); errs.URIOf(err) != wire.ErrNoSuchTable {
 		t.Errorf("refused: %v", err)
 	}
 }
@@ -537,9 +537,30 @@ func TestOnlyTheNewestThousandRefusalsAreListed(t *testing.T) {
 		sub.Device, sub.Args = wire.Key(i+1), []any{map[string]any{"n": "x"}}
 		s.Accept(sub, func(error) {})
 	}
-	reply, err := s.Refused("realm-1-2-prod", "plain", 1000, func(e wire.RowError) bool { return e.Device%2 == 0 })
-	if err != nil || reply.Total != 1100 || len(reply.Errors) != 500 || reply.Errors[0].Device != 1100 || reply.Errors[499].Device != 102 {
+	reply, err := s.Refused("realm-1-2-prod", "plain", 1000, 0)
+	if err != nil || reply.Total != 1100 || len(reply.Errors) != 1000 || reply.Errors[0].Device != 1100 || reply.Errors[999].Device != 101 {
 		t.Errorf("%d of %d, from %d to %d, %v", len(reply.Errors), reply.Total, reply.Errors[0].Device, reply.Errors[len(reply.Errors)-1].Device, err)
+	}
+}
+
+func TestADevicesRefusalsAreCountedApart(t *testing.T) {
+	t.Parallel()
+	s := newServer(t, &scripted{})
+	for i := range 1100 {
+		sub := number(0)
+		sub.Device, sub.Args = wire.Key(1+i%2), []any{map[string]any{"n": "x"}}
+		s.Accept(sub, func(error) {})
+	}
+	for device, want := range map[wire.Key]struct{ total, listed int }{0: {1100, 1000}, 1: {550, 500}, 3: {0, 0}} {
+		reply, err := s.Refused("realm-1-2-prod", "plain", 1000, device)
+		if err != nil || int(reply.Total) != want.total || len(reply.Errors) != want.listed {
+			t.Errorf("device %d: %d of %d, %v", device, len(reply.Errors), reply.Total, err)
+		}
+		for _, e := range reply.Errors {
+			if device != 0 && e.Device != device {
+				t.Fatalf("device %d is shown what device %d published", device, e.Device)
+			}
+		}
 	}
 }
 

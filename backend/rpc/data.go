@@ -101,14 +101,16 @@ func (c call) reader(ctx context.Context) databackend.Caller {
 	return by
 }
 
-// refused lists refusals; those of a private table to the devices whose rows they were.
+// refused lists and counts refusals; of a private table a device is told of its own alone.
 func (d *data) refused(_ context.Context, c call) (any, error) {
 	limit, err := databackend.ParseRefused(c.arg0())
 	if err != nil {
 		return nil, err
 	}
 	table, _ := d.inst.Template.Table(c.table)
-	return d.server.config.Ingest.Refused(d.inst.Realm, c.table, limit, func(e wire.RowError) bool {
-		return !table.Private || c.by.device == 0 || e.Device == c.by.device
-	})
+	var of wire.Key
+	if table.Private {
+		of = c.by.device
+	}
+	return d.server.config.Ingest.Refused(d.inst.Realm, c.table, limit, of)
 }

