@@ -11,8 +11,8 @@ import (
 	"bulkhead/wire"
 )
 
-// claimKey names the advisory lock of the one process that changes assets ("bulkhead" in ASCII, cut to 63 bits).
-const claimKey = 0x62756c6b68656164
+// claimKey names the advisory lock of the one process that changes assets: "bh claim" in ASCII. Migrations have another.
+const claimKey = 0x626820636c61696d
 
 // claimWithin is how long an earlier process may take to let go: PostgreSQL notices a killed client in a moment.
 const claimWithin = 10 * time.Second
