@@ -10,6 +10,7 @@ import (
 	"os/exec"
 	"path/filepath"
 	"strings"
+	"sync"
 	"syscall"
 	"testing"
 	"time"
@@ -115,8 +116,26 @@ type runningDev struct {
 	site    *site
 	ready   dev.Ready
 	process *exec.Cmd
-	output  *bytes.Buffer
+	output  *transcript
 	ended   chan error
+}
+
+// transcript keeps what a process says while a test may read it.
+type transcript struct {
+	mu   sync.Mutex // guards text
+	text bytes.Buffer
+}
+
+func (s *transcript) Write(p []byte) (int, error) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.text.Write(p)
+}
+
+func (s *transcript) String() string {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.text.String()
 }
 
 func (s *site) start(t *testing.T, flags ...string) *runningDev {
@@ -124,7 +143,7 @@ func (s *site) start(t *testing.T, flags ...string) *runningDev {
 	if err := os.Remove(s.readyFile); err != nil && !os.IsNotExist(err) {
 		t.Fatal(err)
 	}
-	d := &runningDev{site: s, output: &bytes.Buffer{}, ended: make(chan error, 1)}
+	d := &runningDev{site: s, output: &transcript{}, ended: make(chan error, 1)}
 	args := append([]string{"dev", "--dir", s.dir, "--listen", "127.0.0.1:0", "--ready-file", s.readyFile}, flags...)
 	d.process = s.command(context.Background(), "bulkhead", args...)
 	d.process.Stdout, d.process.Stderr = d.output, d.output
