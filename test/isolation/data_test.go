@@ -45,7 +45,7 @@ func (templates) Assignments(context.Context, wire.Serial) (wire.AssignmentsRepl
 }
 
 // newDataWorld is a world with a real database: both projects have installed the same app.
-func newDataWorld(t *testing.T) *world {
+func newDataWorld(t testing.TB) *world {
 	t.Helper()
 	quiet := slog.New(slog.DiscardHandler)
 	a, b := newTenant(), newTenant()

@@ -60,7 +60,7 @@ type world struct {
 	roots   *x509.CertPool
 }
 
-func newWorld(t *testing.T) *world {
+func newWorld(t testing.TB) *world {
 	t.Helper()
 	w := makeWorld(t, nil, newTenant(), newTenant())
 	w.router.Apply(w.directory())
@@ -69,7 +69,7 @@ func newWorld(t *testing.T) *world {
 }
 
 // makeWorld makes a router that nobody is let into yet.
-func makeWorld(t *testing.T, sink router.Sink, a, b tenant) *world {
+func makeWorld(t testing.TB, sink router.Sink, a, b tenant) *world {
 	t.Helper()
 	w := &world{tickets: account.NewTickets(time.Now), tenants: map[string]tenant{"a": a, "b": b}}
 	r, err := router.New(router.Config{Tickets: w.tickets, Sink: sink, Logger: slog.New(slog.DiscardHandler)})
@@ -87,7 +87,7 @@ func (w *world) directory() *realms.Directory {
 	})
 }
 
-func (w *world) serve(t *testing.T) {
+func (w *world) serve(t testing.TB) {
 	t.Helper()
 	files, err := localca.Ensure(t.TempDir(), []string{"localhost", "127.0.0.1"}, time.Now())
 	if err != nil {
