@@ -2,6 +2,7 @@ package account_test
 
 import (
 	"context"
+	"maps"
 	"sync"
 	"sync/atomic"
 	"testing"
@@ -170,11 +171,22 @@ func TestSessionsEndWithTheLoginThatOpenedThem(t *testing.T) {
 		tickets := account.NewTickets(time.Now)
 		short, other := alice, bob
 		short.Until, other.Until = begin.Add(90*time.Second), begin.Add(time.Hour)
-		ended := map[string][]time.Duration{}
+		var mu sync.Mutex // guards endings
+		endings := map[string][]time.Duration{}
+		ended := func() map[string][]time.Duration {
+			synctest.Wait()
+			mu.Lock()
+			defer mu.Unlock()
+			return maps.Clone(endings)
+		}
 		ctx, stop := context.WithCancel(t.Context())
 		var serving sync.WaitGroup
 		serving.Go(func() {
-			tickets.Serve(ctx, func(authid string) { ended[authid] = append(ended[authid], time.Since(begin)) })
+			tickets.Serve(ctx, func(authid string) {
+				mu.Lock()
+				defer mu.Unlock()
+				endings[authid] = append(endings[authid], time.Since(begin))
+			})
 		})
 		for _, p := range []account.Principal{short, other} {
 			if _, err := tickets.Redeem(plant.Name(), p.ID, issue(t, tickets, p)); err != nil {
@@ -183,17 +195,17 @@ func TestSessionsEndWithTheLoginThatOpenedThem(t *testing.T) {
 		}
 		<-time.After(89*time.Second + time.Millisecond)
 		late := issue(t, tickets, short)
-		if synctest.Wait(); len(ended) > 0 {
+		if ended := ended(); len(ended) > 0 {
 			t.Errorf("ended early: %v", ended)
 		}
 		<-time.After(2 * time.Second)
-		if synctest.Wait(); len(ended["alice"]) != 1 || ended["alice"][0] > 91*time.Second {
+		if ended := ended(); len(ended["alice"]) != 1 || ended["alice"][0] > 91*time.Second {
 			t.Errorf("ended %v", ended)
 		}
 		_, err := tickets.Redeem(plant.Name(), "alice", late)
 		kind(t, err, wire.Unauthenticated)
 		<-time.After(10 * time.Minute)
-		if synctest.Wait(); len(ended["alice"]) != 2 || len(ended) != 1 {
+		if ended := ended(); len(ended["alice"]) != 2 || len(ended) != 1 {
 			t.Errorf("ended %v", ended)
 		}
 		stop()
