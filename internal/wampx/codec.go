@@ -96,7 +96,7 @@ func textAsBinaries(v any) any {
 type cborSerializer struct{}
 
 var cborDecoder = sync.OnceValues(func() (cbor.DecMode, error) {
-	return cbor.DecOptions{DefaultMapType: mapType, MaxNestedLevels: 64, UTF8: cbor.UTF8RejectInvalid}.DecMode()
+	return cbor.DecOptions{DefaultMapType: mapType, MaxNestedLevels: maxNesting, UTF8: cbor.UTF8RejectInvalid}.DecMode()
 })
 
 func (cborSerializer) protocol() string                  { return "wamp.2.cbor" }
@@ -127,6 +127,9 @@ func (msgpackSerializer) encode(list []any) ([]byte, error) {
 }
 
 func (msgpackSerializer) decode(data []byte) ([]any, error) {
+	if err := wellShaped(data); err != nil {
+		return nil, err
+	}
 	v, err := msgpack.NewDecoder(bytes.NewReader(data)).DecodeInterface()
 	if err != nil {
 		return nil, err

@@ -1,6 +1,7 @@
 package wampx
 
 import (
+	"bytes"
 	"math"
 	"reflect"
 	"testing"
@@ -138,6 +139,28 @@ func TestEveryKindHasItsWayBack(t *testing.T) {
 	}
 }
 
+func TestAMessageThatClaimsMoreThanItHoldsIsRefused(t *testing.T) {
+	t.Parallel()
+	deep := bytes.Repeat([]byte{0x91}, 1<<20)
+	for name, data := range map[string][]byte{
+		"a list of four billion":       {0xdd, 0xef, 0xc0, 0xff, 0xc3},
+		"a dictionary of four billion": {0x91, 0xdf, 0xff, 0xff, 0xff, 0xff},
+		"a list inside a list":         {0x92, 0xdc, 0xff, 0xff, 0x01},
+		"a text of four billion":       {0x91, 0xdb, 0xff, 0xff, 0xff, 0xff, 'a'},
+		"an extension of four billion": {0x91, 0xc9, 0xff, 0xff, 0xff, 0xff, 0x01},
+		"a million open lists":         deep,
+		"65 open lists":                append(bytes.Repeat([]byte{0x91}, 65), 0x01),
+		"nothing":                      {},
+	} {
+		if list, err := MessagePack.decode(data); err == nil {
+			t.Errorf("%s became %v", name, list)
+		}
+	}
+	if _, err := MessagePack.decode(append(bytes.Repeat([]byte{0x91}, 64), 0x01)); err != nil {
+		t.Errorf("64 open lists: %v", err)
+	}
+}
+
 func FuzzMessage(f *testing.F) {
 	for _, seed := range []string{
 		`[2,1,{"roles":{}}]`, `[3,{"message":"m"},"wamp.error.no_such_realm"]`, `[4,"wampcra",{"challenge":"{}"}]`, `[6,{},"x"]`,
@@ -146,6 +169,7 @@ func FuzzMessage(f *testing.F) {
 	} {
 		f.Add([]byte(seed))
 	}
+	f.Add([]byte{0xdd, 0xef, 0xc0, 0xff, 0xc3}) // a list that claims four billion elements
 	f.Add([]byte{0x93, 0x02, 0x01, 0x80})
 	f.Add([]byte{0x83, 0x02, 0x01, 0xa0})
 	f.Fuzz(func(t *testing.T, data []byte) {
