@@ -88,5 +88,9 @@ func parseBound(text string) (span, error) {
 	if errors.Join(errFrom, errTo) != nil || from.Nanosecond() != 0 || to.Nanosecond() != 0 {
 		return span{}, errBound
 	}
-	return span{from.UTC(), to.UTC()}, nil
+	s := span{from.UTC(), to.UTC()}
+	if s.from.Year() < 1 || s.to.Year() > 9999 || !s.from.Before(s.to) { // PostgreSQL writes such years otherwise
+		return span{}, errBound
+	}
+	return s, nil
 }

@@ -65,9 +65,10 @@ func TestBoundsAreReadAsTheyAreWritten(t *testing.T) {
 
 func FuzzParseBound(f *testing.F) {
 	f.Add("FOR VALUES FROM ('2026-03-02 00:00:00+00') TO ('2026-03-09 00:00:00+00')")
+	f.Add("FOR VALUES FROM ('0000-01-01 0:00:00+00') TO ('0000-01-01 0:00:00+01')") // the second is in a year before the first
 	f.Add("DEFAULT")
 	f.Fuzz(func(t *testing.T, text string) {
-		if s, err := parseBound(text); err == nil && s.from.Year() < 10000 && s.to.Year() < 10000 {
+		if s, err := parseBound(text); err == nil {
 			if again, err := parseBound(bounds(s)); err != nil || again != s {
 				t.Errorf("%q: %v became %v, %v", text, s, again, err)
 			}
