@@ -41,6 +41,9 @@ const (
 	CredentialReveal Action = "data_backend.reveal_secret"
 	AppSecretReveal  Action = "device.reveal_app_secret"
 	TableExport      Action = "data_backend.export"
+
+	AccessRefuse Action = "access.refuse" // somebody who is known asked for what it may not have
+	RefusalCount Action = "refusal.count" // how many refusals of a kind were not written one by one
 )
 
 var severities = map[Action]Severity{
@@ -52,4 +55,5 @@ var severities = map[Action]Severity{
 	ServiceCreate: Notice, ServiceDelete: Notice,
 	KeyCreate: Notice, KeyRevoke: Notice,
 	TicketIssue: Info, SessionKill: Notice, CredentialReveal: Notice, AppSecretReveal: Notice, TableExport: Notice,
+	AccessRefuse: Notice, RefusalCount: Warning,
 }

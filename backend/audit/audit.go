@@ -24,6 +24,11 @@ type Actor struct {
 	Name      string    `json:"name,omitempty"`
 	Address   string    `json:"address,omitempty"` // where the request came from
 	RequestID string    `json:"request_id,omitempty"`
+
+	Issuer    string `json:"issuer,omitempty"`    // who vouches for the person; empty for those whom this server knows by itself
+	Subject   string `json:"subject,omitempty"`   // the person's name at the issuer
+	Session   string `json:"session,omitempty"`   // id of the login or of the API key that the request came with
+	Assurance string `json:"assurance,omitempty"` // aal1 or aal2
 }
 
 // ActorKind tells what an actor is.
@@ -33,6 +38,10 @@ type ActorKind string
 const (
 	APIKey ActorKind = "apikey"
 	System ActorKind = "system" // this server, of its own accord
+
+	User           ActorKind = "user"
+	ServiceAccount ActorKind = "service_account"
+	Anonymous      ActorKind = "anonymous" // somebody who has not proved who it is: a failed login's ID is "unknown"
 )
 
 // Server is the actor of what the server does of its own accord, such as repairs at its start.

@@ -1,0 +1,181 @@
+package audit
+
+import (
+	"cmp"
+	"context"
+	"log/slog"
+	"maps"
+	"slices"
+	"sync"
+	"time"
+
+	"bulkhead/internal/logkey"
+	"bulkhead/wire"
+)
+
+// Noter takes entries of what was refused. It never fails a caller: what cannot be written is counted and told later.
+type Noter interface {
+	Note(ctx context.Context, e Entry)
+}
+
+// Recorder writes an entry that accompanies no change.
+type Recorder interface {
+	Record(ctx context.Context, e Entry) error
+}
+
+// Limits of refusals that are written one by one in a window; what is beyond is counted.
+const (
+	refusalWindow  = 10 * time.Second
+	refusalsEach   = 5   // of one action from one address in one project
+	refusalsAll    = 100 // of all
+	refusalSources = 1024
+	recordWithin   = 2 * time.Second
+)
+
+// source is what refusals are counted by. Whom they concern is in the entries that are written, not in the count.
+type source struct {
+	action  Action
+	project wire.Key
+	address string // empty for all that came when too many addresses were known
+}
+
+// tally counts the refusals of a source in a window.
+type tally struct {
+	written, counted int64
+	since            time.Time
+	asset            string
+}
+
+// Counted is what a counting entry tells: how many refusals of one action came from an address and were not written one
+// by one.
+type Counted struct {
+	Action  Action    `json:"action"`
+	Address string    `json:"address,omitempty"` // absent: many
+	Count   int64     `json:"count"`
+	Since   time.Time `json:"since"`
+	Until   time.Time `json:"until"`
+}
+
+// Refusals writes refused requests and failed logins at a bounded rate. It promises that each one is either an entry of
+// its own or part of the count in the entry that closes its window: a flood neither fills the log nor hides in silence.
+// What the log cannot take is counted and offered again.
+type Refusals struct {
+	to  Recorder
+	log *slog.Logger
+	now func() time.Time
+
+	mu      sync.Mutex // guards what follows
+	sources map[source]*tally
+	written int64 // in this window
+}
+
+var _ Noter = (*Refusals)(nil)
+
+// NewRefusals makes Refusals; Serve must run beside it.
+func NewRefusals(to Recorder, log *slog.Logger, now func() time.Time) *Refusals {
+	return &Refusals{to: to, log: log, now: now, sources: map[source]*tally{}}
+}
+
+// Note writes or counts an entry. It returns when the entry is written, so that who is refused cannot outrun the log; the
+// caller's end does not keep it from being written.
+func (r *Refusals) Note(ctx context.Context, e Entry) {
+	from := source{e.Action, e.Project, e.Actor.Address}
+	if !r.take(&from, e.Asset.Kind) {
+		return
+	}
+	if err := r.record(ctx, e); err != nil {
+		r.count(from, 1)
+		r.log.WarnContext(ctx, "a refusal could not be written to the audit log and is counted", logkey.Error, err)
+	}
+}
+
+func (r *Refusals) record(ctx context.Context, e Entry) error {
+	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), recordWithin)
+	defer cancel()
+	return r.to.Record(ctx, e)
+}
+
+// take decides whether the entry is written, and counts it where it is not.
+func (r *Refusals) take(from *source, asset string) bool {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	if r.sources[*from] == nil && len(r.sources) >= refusalSources {
+		from.address = ""
+	}
+	t := r.sources[*from]
+	if t == nil {
+		t = &tally{since: r.now(), asset: asset}
+		r.sources[*from] = t
+	}
+	if t.written < refusalsEach && r.written < refusalsAll {
+		t.written++
+		r.written++
+		return true
+	}
+	t.counted++
+	return false
+}
+
+func (r *Refusals) count(from source, n int64) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	t := r.sources[from]
+	if t == nil { // its window was closed meanwhile
+		t = &tally{since: r.now(), asset: "server"}
+		r.sources[from] = t
+	}
+	t.counted += n
+}
+
+// Serve closes windows until ctx ends, and then the last one.
+func (r *Refusals) Serve(ctx context.Context) {
+	ticks := time.NewTicker(refusalWindow)
+	defer ticks.Stop()
+	for {
+		select {
+		case <-ticks.C:
+			r.Close(ctx)
+		case <-ctx.Done():
+			r.Close(ctx)
+			return
+		}
+	}
+}
+
+// Close ends the window: it writes the counting entries and keeps the counts of those that could not be written.
+func (r *Refusals) Close(ctx context.Context) {
+	r.mu.Lock()
+	closed := r.sources
+	r.sources, r.written = map[source]*tally{}, 0
+	r.mu.Unlock()
+	until := r.now()
+	for _, from := range slices.SortedFunc(maps.Keys(closed), compareSources) {
+		t := closed[from]
+		if t.counted == 0 {
+			continue
+		}
+		if err := r.record(ctx, counting(from, t, until)); err != nil {
+			r.restore(from, t)
+			r.log.WarnContext(ctx, "the count of refusals could not be written to the audit log and is kept", logkey.Count, t.counted, logkey.Error, err)
+		}
+	}
+}
+
+// restore adds a count that could not be written to the window that is open now.
+func (r *Refusals) restore(from source, t *tally) {
+	r.count(from, t.counted)
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	r.sources[from].since, r.sources[from].asset = t.since, t.asset
+}
+
+func counting(from source, t *tally, until time.Time) Entry {
+	by := Server
+	by.Address = from.address
+	return New(by, RefusalCount, from.project, Asset{Kind: t.asset}).Changed(nil,
+		Counted{Action: from.action, Address: from.address, Count: t.counted, Since: t.since.UTC(), Until: until.UTC()})
+}
+
+func compareSources(a, b source) int {
+	return cmp.Or(cmp.Compare(a.action, b.action), cmp.Compare(a.project, b.project), cmp.Compare(a.address, b.address))
+}
