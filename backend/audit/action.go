@@ -42,6 +42,11 @@ const (
 	AppSecretReveal  Action = "device.reveal_app_secret"
 	TableExport      Action = "data_backend.export"
 
+	ProviderCreate Action = "provider.create"
+	ProviderUpdate Action = "provider.update"
+	ProviderDelete Action = "provider.delete"
+	ProviderRefuse Action = "provider.refuse" // what a browser brought back from a provider was not believed, or no answer came
+
 	AccessRefuse Action = "access.refuse" // somebody who is known asked for what it may not have
 	RefusalCount Action = "refusal.count" // how many refusals of a kind were not written one by one
 )
@@ -55,5 +60,6 @@ var severities = map[Action]Severity{
 	ServiceCreate: Notice, ServiceDelete: Notice,
 	KeyCreate: Notice, KeyRevoke: Notice,
 	TicketIssue: Info, SessionKill: Notice, CredentialReveal: Notice, AppSecretReveal: Notice, TableExport: Notice,
+	ProviderCreate: Notice, ProviderUpdate: Notice, ProviderDelete: Warning, ProviderRefuse: Notice,
 	AccessRefuse: Notice, RefusalCount: Warning,
 }

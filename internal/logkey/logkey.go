@@ -19,6 +19,7 @@ const (
 	Op           = "op"
 	PID          = "pid"
 	Project      = "project"
+	Provider     = "provider"
 	Reason       = "reason"
 	Realm        = "realm"
 	RequestID    = "request_id"
