@@ -1,159 +1,157 @@
 package secret
 
 import (
-	"crypto/aes"
-	"crypto/cipher"
 	"crypto/rand"
-	"crypto/sha256"
-	"encoding/base64"
 	"errors"
 	"fmt"
-	"io/fs"
-	"os"
-	"path/filepath"
-	"strings"
+	"sync/atomic"
 )
 
-// A sealed value is: one byte of format, four of key id, a nonce, the AES-256-GCM ciphertext with its tag.
-const (
-	sealFormat = 1
-	keyIDSize  = 4
-	keySize    = 32
-)
+// Keyring seals secrets for storage with keys that live outside the database. It is safe for concurrent use; its keys
+// change as a whole.
+type Keyring struct{ current atomic.Pointer[keys] }
 
-// ErrSealed is returned for what cannot be opened: altered, sealed for another context, or with a key that is not here.
-var ErrSealed = errors.New("sealed value cannot be opened with these keys in this context")
-
-type keyID [keyIDSize]byte
-
-// Keyring seals secrets for storage with keys that live outside the database. It is immutable.
-type Keyring struct {
-	primary keyID
-	keys    map[keyID]cipher.AEAD
+// keys are immutable.
+type keys struct {
+	primary Wrapper
+	all     map[KeyID]Wrapper
+	order   []KeyID
 }
 
 // NewKeyring makes a keyring of 32-byte keys; it seals with the first and opens with any.
 func NewKeyring(keys ...[]byte) (*Keyring, error) {
-	k := &Keyring{keys: map[keyID]cipher.AEAD{}}
+	wrappers := make([]Wrapper, len(keys))
 	for i, key := range keys {
-		if len(key) != keySize {
-			return nil, fmt.Errorf("key %d: is %d bytes, want %d", i+1, len(key), keySize)
-		}
-		block, err := aes.NewCipher(key)
+		local, err := newLocalKey(key)
 		if err != nil {
-			return nil, err
+			return nil, fmt.Errorf("key %d: %w", i+1, err)
 		}
-		aead, err := cipher.NewGCM(block)
-		if err != nil {
-			return nil, err
-		}
-		sum := sha256.Sum256(append([]byte("bulkhead key id\n"), key...))
-		id := keyID(sum[:keyIDSize])
-		if i == 0 {
-			k.primary = id
-		}
-		k.keys[id] = aead
+		wrappers[i] = local
 	}
-	if len(k.keys) == 0 {
+	return KeyringOf(wrappers...)
+}
+
+// KeyringOf is NewKeyring for keys that are kept elsewhere.
+func KeyringOf(wrappers ...Wrapper) (*Keyring, error) {
+	if len(wrappers) == 0 {
 		return nil, errors.New("no key")
 	}
+	made := &keys{primary: wrappers[0], all: map[KeyID]Wrapper{}}
+	for _, w := range wrappers {
+		if _, twice := made.all[w.ID()]; !twice {
+			made.order = append(made.order, w.ID())
+			made.all[w.ID()] = w
+		}
+	}
+	k := &Keyring{}
+	k.current.Store(made)
 	return k, nil
 }
 
-// LoadKeyring reads a key file: one base64 key a line, the newest first; lines that begin with # are comments.
-func LoadKeyring(path string) (*Keyring, error) {
-	info, err := os.Stat(path)
-	if err != nil {
-		return nil, err
-	}
-	if info.Mode().Perm()&0o077 != 0 {
-		return nil, fmt.Errorf("%s: mode is %04o: others can read the key; run: chmod 600 %s", path, info.Mode().Perm(), path)
-	}
-	text, err := os.ReadFile(path)
-	if err != nil {
-		return nil, err
-	}
-	var keys [][]byte
-	for n, line := range strings.Split(string(text), "\n") {
-		line = strings.TrimSpace(line)
-		if line == "" || strings.HasPrefix(line, "#") {
-			continue
-		}
-		key, err := base64.StdEncoding.DecodeString(line)
-		if err != nil {
-			return nil, fmt.Errorf("%s:%d: not base64", path, n+1)
-		}
-		keys = append(keys, key)
-	}
-	k, err := NewKeyring(keys...)
-	if err != nil {
-		return nil, fmt.Errorf("%s: %w", path, err)
-	}
-	return k, nil
-}
+// Become takes the keys of another keyring, for all who hold this one.
+func (k *Keyring) Become(other *Keyring) { k.current.Store(other.current.Load()) }
 
-// EnsureKeyring is LoadKeyring, after writing a new random key to path where there is no file.
-func EnsureKeyring(path string) (*Keyring, error) {
-	k, err := LoadKeyring(path)
-	if !errors.Is(err, fs.ErrNotExist) {
-		return k, err
-	}
-	text := "# Bulkhead key-encryption keys, newest first. Without this file the stored secrets are lost: keep a copy apart from the database.\n" +
-		string(Random().Reveal()) + "\n"
-	if err := WriteFile(path, []byte(text)); err != nil {
-		return nil, err
-	}
-	return LoadKeyring(path)
-}
+// Primary names the key that seals.
+func (k *Keyring) Primary() KeyID { return k.current.Load().primary.ID() }
 
-// WriteFile writes data to path with mode 0600 so that a crash leaves the old file or the new one, never a part.
-func WriteFile(path string, data []byte) error {
-	dir := filepath.Dir(path)
-	f, err := os.CreateTemp(dir, "."+filepath.Base(path)+".*") // CreateTemp makes files with mode 0600
-	if err != nil {
-		return err
-	}
-	defer os.Remove(f.Name()) // fails after the rename, as it should
-	_, errWrite := f.Write(data)
-	if err := errors.Join(errWrite, f.Sync(), f.Close()); err != nil {
-		return err
-	}
-	if err := os.Rename(f.Name(), path); err != nil {
-		return err
-	}
-	d, err := os.Open(dir)
-	if err != nil {
-		return err
-	}
-	return errors.Join(d.Sync(), d.Close())
-}
+// Keys names all keys, the one that seals first.
+func (k *Keyring) Keys() []KeyID { return append([]KeyID(nil), k.current.Load().order...) }
 
-// Seal encrypts v. Context names where the value is kept, such as table, row and column: a value that is moved elsewhere
-// does not open there.
+// Seal encrypts v with a key of its own, wrapped by the primary key. Context names where the value is kept, such as table,
+// row and column: a value that is moved elsewhere does not open there.
 func (k *Keyring) Seal(v Value, context string) ([]byte, error) {
-	aead := k.keys[k.primary]
-	out := make([]byte, 1+keyIDSize+aead.NonceSize(), 1+keyIDSize+aead.NonceSize()+len(v.bytes)+aead.Overhead())
-	out[0] = sealFormat
-	copy(out[1:], k.primary[:])
-	nonce := out[1+keyIDSize:]
-	_, _ = rand.Read(nonce) // crypto/rand.Read never fails (Go 1.24 and later)
-	return aead.Seal(out, nonce, v.bytes, []byte(context)), nil
+	primary := k.current.Load().primary
+	var dataKey [keySize]byte
+	_, _ = rand.Read(dataKey[:]) // crypto/rand.Read never fails (Go 1.24 and later)
+	defer clear(dataKey[:])
+	wrapped, err := primary.Wrap(dataKey[:])
+	if err != nil {
+		return nil, err
+	}
+	aead, err := newAEAD(dataKey[:])
+	if err != nil {
+		return nil, err
+	}
+	out, err := head(primary.ID(), wrapped)
+	if err != nil {
+		return nil, err
+	}
+	return encrypt(out, aead, v.bytes, []byte(context)), nil
 }
 
 // Open decrypts what Seal gave for the same context, or returns ErrSealed.
 func (k *Keyring) Open(sealed []byte, context string) (Value, error) {
-	head := 1 + keyIDSize
-	if len(sealed) < head || sealed[0] != sealFormat {
+	v, err := parseSealed(sealed)
+	if err != nil {
+		return Value{}, err
+	}
+	key, ok := k.current.Load().all[v.key]
+	if !ok {
 		return Value{}, ErrSealed
 	}
-	aead, ok := k.keys[keyID(sealed[1:head])]
-	if !ok || len(sealed) < head+aead.NonceSize() {
+	if v.format == formatDirect {
+		return openDirect(key, v.body, context)
+	}
+	dataKey, err := key.Unwrap(v.wrapped)
+	if err != nil || len(dataKey) != keySize {
 		return Value{}, ErrSealed
 	}
-	nonce, ciphertext := sealed[head:head+aead.NonceSize()], sealed[head+aead.NonceSize():]
-	plain, err := aead.Open(nil, nonce, ciphertext, []byte(context))
+	defer clear(dataKey)
+	aead, err := newAEAD(dataKey)
+	if err != nil {
+		return Value{}, ErrSealed
+	}
+	plain, err := decrypt(aead, v.body, []byte(context))
 	if err != nil {
 		return Value{}, ErrSealed
 	}
 	return Value{plain}, nil
+}
+
+func openDirect(key Wrapper, body []byte, context string) (Value, error) {
+	local, ok := key.(*localKey)
+	if !ok {
+		return Value{}, ErrSealed
+	}
+	plain, err := decrypt(local.aead, body, []byte(context))
+	if err != nil {
+		return Value{}, ErrSealed
+	}
+	return Value{plain}, nil
+}
+
+// Rewrap gives a sealed value the primary key. An envelope keeps its data key and its ciphertext, and its value is not
+// decrypted; a value of the first format is opened in its context and sealed anew. What has the primary key is given back
+// as it is.
+func (k *Keyring) Rewrap(sealed []byte, context string) ([]byte, error) {
+	v, err := parseSealed(sealed)
+	if err != nil {
+		return nil, err
+	}
+	if v.format == formatDirect {
+		plain, err := k.Open(sealed, context)
+		if err != nil {
+			return nil, err
+		}
+		return k.Seal(plain, context)
+	}
+	now := k.current.Load()
+	key, ok := now.all[v.key]
+	if !ok {
+		return nil, ErrSealed
+	}
+	if v.key == now.primary.ID() {
+		return sealed, nil
+	}
+	dataKey, err := key.Unwrap(v.wrapped)
+	if err != nil {
+		return nil, ErrSealed
+	}
+	defer clear(dataKey)
+	wrapped, err := now.primary.Wrap(dataKey)
+	if err != nil {
+		return nil, err
+	}
+	out, err := head(now.primary.ID(), wrapped)
+	return append(out, v.body...), err
 }
