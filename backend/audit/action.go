@@ -47,6 +47,13 @@ const (
 	ProviderDelete Action = "provider.delete"
 	ProviderRefuse Action = "provider.refuse" // what a browser brought back from a provider was not believed, or no answer came
 
+	LoginApprove Action = "login.approve" // of a program that showed a code
+	LoginDeny    Action = "login.deny"
+
+	SecretsAddKey Action = "secrets.add_key" // from here on it seals what is stored
+	SecretsRewrap Action = "secrets.rewrap"  // everything stored was given the newest key
+	SecretsDrop   Action = "secrets.drop_key"
+
 	AccessRefuse Action = "access.refuse" // somebody who is known asked for what it may not have
 	RefusalCount Action = "refusal.count" // how many refusals of a kind were not written one by one
 )
@@ -61,5 +68,7 @@ var severities = map[Action]Severity{
 	KeyCreate: Notice, KeyRevoke: Notice,
 	TicketIssue: Info, SessionKill: Notice, CredentialReveal: Notice, AppSecretReveal: Notice, TableExport: Notice,
 	ProviderCreate: Notice, ProviderUpdate: Notice, ProviderDelete: Warning, ProviderRefuse: Notice,
+	LoginApprove: Notice, LoginDeny: Notice,
+	SecretsAddKey: Warning, SecretsRewrap: Notice, SecretsDrop: Warning,
 	AccessRefuse: Notice, RefusalCount: Warning,
 }
