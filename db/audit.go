@@ -3,6 +3,8 @@ package db
 import (
 	"context"
 	"encoding/json"
+	"strings"
+	"time"
 
 	"github.com/jackc/pgx/v5"
 
@@ -13,6 +15,8 @@ import (
 
 // Audit reads the record of changes. It is written by the objects' own transactions, and by Record.
 type Audit struct{ db *DB }
+
+var _ audit.Recorder = (*Audit)(nil)
 
 // NewAudit gives the record of a database.
 func NewAudit(d *DB) *Audit { return &Audit{d} }
@@ -31,20 +35,12 @@ func record(ctx context.Context, tx pgx.Tx, e audit.Entry) error {
 	if err := e.Check(); err != nil {
 		return err
 	}
-	_, err := tx.Exec(ctx, `SELECT audit_append($1, $2, $3, $4, $5, $6, $7, $8, $9, NULLIF($10::bigint, 0), $11, NULLIF($12::bigint, 0), $13, $14, $15)`,
-		e.Version, string(e.Actor.Kind), e.Actor.ID, e.Actor.Name, e.Actor.Address, e.Actor.RequestID,
-		string(e.Action), string(e.Severity), string(e.Outcome), e.Project, e.Asset.Kind, e.Asset.Key, e.Asset.Name,
-		text(e.Before), text(e.After))
-	return errs.As(wire.Unavailable, err, "the audit log cannot be written, so nothing was changed")
-}
-
-// text gives nil for what is not told.
-func text(raw json.RawMessage) *string {
-	if raw == nil {
-		return nil
+	body, beside, err := e.Body()
+	if err != nil {
+		return err
 	}
-	s := string(raw)
-	return &s
+	_, err = tx.Exec(ctx, `SELECT audit_append($1, $2, $3)`, string(body), beside.Salt, beside.Data)
+	return errs.As(wire.Unavailable, err, "the audit log cannot be written, so nothing was changed")
 }
 
 // Record writes an entry about what changes nothing in the database, such as the reveal of a secret.
@@ -52,15 +48,22 @@ func (a *Audit) Record(ctx context.Context, e audit.Entry) error {
 	return Error("db: audit", a.db.change(ctx, e, func(pgx.Tx) error { return nil }))
 }
 
-const selectEntries = `SELECT sequence, recorded_at, version, actor_kind, actor_id, actor_name, address, request_id, action, severity, outcome,
-	COALESCE(project_key, 0), asset_kind, COALESCE(asset_key, 0), asset_name, before, after FROM audit_entry`
+const selectEntries = `SELECT e.leaf, p.salt, p.data FROM audit_entry e LEFT JOIN audit_personal p USING (sequence)`
 
-// Entries lists entries, newest first, that are older than sequence before (all where it is 0) and of a project (all
-// where it is 0).
+// Entries lists entries, newest first.
 func (a *Audit) Entries(ctx context.Context, q audit.Query) ([]audit.Entry, error) {
+	kind, _, _ := strings.Cut(string(q.Action), ".")
+	whole := string(q.Action)
+	if whole == kind || whole == kind+"." {
+		whole = ""
+	}
 	rows, err := a.db.pool.Query(ctx, selectEntries+`
-		WHERE ($1::bigint = 0 OR sequence < $1) AND ($2::bigint = 0 OR project_key = $2) ORDER BY sequence DESC LIMIT $3`,
-		q.Before, q.Project, q.Limit)
+		WHERE ($1::bigint = 0 OR sequence < $1) AND ($2::bigint = 0 OR log_key = $2) AND ($3::bigint = 0 OR sequence > $3)
+			AND ($4::text = '' OR actor_id = $4) AND ($5::text = '' OR action = $5) AND ($6::text = '' OR action LIKE replace($6, '_', '\_') || '.%')
+			AND ($7::text = '' OR asset_kind = $7 OR asset_key::text = $7 OR asset_name = $7) AND ($8::text = '' OR severity = $8)
+			AND ($9::timestamptz IS NULL OR recorded_at >= $9) AND ($10::timestamptz IS NULL OR recorded_at < $10)
+		ORDER BY sequence DESC LIMIT $11`,
+		q.Before, q.Project, q.After, q.Actor, whole, kind, q.Asset, string(q.Severity), instant(q.Since), instant(q.Until), q.Limit)
 	if err != nil {
 		return nil, Error("db: audit entries", err)
 	}
@@ -68,16 +71,40 @@ func (a *Audit) Entries(ctx context.Context, q audit.Query) ([]audit.Entry, erro
 	return entries, Error("db: audit entries", err)
 }
 
-func scanEntry(row pgx.CollectableRow) (e audit.Entry, err error) {
-	var before, after *string
-	err = row.Scan(&e.Sequence, &e.Time, &e.Version, &e.Actor.Kind, &e.Actor.ID, &e.Actor.Name, &e.Actor.Address, &e.Actor.RequestID,
-		&e.Action, &e.Severity, &e.Outcome, &e.Project, &e.Asset.Kind, &e.Asset.Key, &e.Asset.Name, &before, &after)
-	e.Time = e.Time.UTC()
-	if before != nil {
-		e.Before = json.RawMessage(*before)
+// instant gives nil for no time.
+func instant(t time.Time) *time.Time {
+	if t.IsZero() {
+		return nil
 	}
-	if after != nil {
-		e.After = json.RawMessage(*after)
+	return &t
+}
+
+// scanEntry reads an entry from its leaf. One that cannot be read, or does not fit what is beside it, was not written by
+// us: it is shown as it is, because hiding it would serve whoever wrote it.
+func scanEntry(row pgx.CollectableRow) (audit.Entry, error) {
+	var text []byte
+	var beside audit.Personal
+	if err := row.Scan(&text, &beside.Salt, &beside.Data); err != nil {
+		return audit.Entry{}, err
 	}
-	return e, err
+	leaf, err := audit.ParseLeaf(text)
+	if err != nil {
+		return audit.Entry{Severity: audit.Warning, After: quoted(text)}, nil //nolint:nilerr // see above
+	}
+	if beside.Salt == nil {
+		return leaf.Entry, nil
+	}
+	entry, err := leaf.With(beside)
+	if err != nil {
+		entry.Severity = audit.Warning
+	}
+	return entry, nil
+}
+
+func quoted(text []byte) json.RawMessage {
+	q, err := json.Marshal(string(text))
+	if err != nil { // a string always is JSON
+		return nil
+	}
+	return q
 }

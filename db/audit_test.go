@@ -23,6 +23,7 @@ func TestTheAuditLogIsAppendOnlyForItsOwnerToo(t *testing.T) {
 	}
 	for _, sql := range []string{
 		"UPDATE audit_entry SET actor_id = 'nobody'",
+		"UPDATE audit_personal SET data = ''",
 		"DELETE FROM audit_entry",
 		"TRUNCATE audit_entry",
 		"SET session_replication_role = replica; DELETE FROM audit_entry",

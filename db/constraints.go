@@ -6,6 +6,13 @@ import "bulkhead/db/pgerr"
 // What checks and types refuse has been refused before it comes here. A test asks the database which constraints there
 // are and fails when one has no line here.
 var meanings = pgerr.Meanings{
+	"principal_key_kind_unique":         "a user or service account of this key exists already",
+	"app_user_identity_unique":          "a user of this name exists already",
+	"app_user_principal_exists":         "the user does not exist",
+	"app_user_project_exists":           "the project does not exist",
+	"service_account_principal_exists":  "the service account does not exist",
+	"service_account_project_exists":    "the project does not exist",
+	"api_key_holder_exists":             "the user or service account does not exist",
 	"project_name_unique":               "a project of this name exists already",
 	"app_name_unique":                   "an app of this name exists already",
 	"app_owner_exists":                  "the app's owner does not exist",
@@ -24,4 +31,5 @@ var meanings = pgerr.Meanings{
 	"placement_database_exists":         "the database is still used",
 	"placement_login_slot_unique":       "the login exists already",
 	"placement_login_placement_exists":  "the app is not installed here",
+	"audit_leaf_sequence_unique":        "another sequencer gave the entry its place",
 }

@@ -14,8 +14,8 @@ import (
 	"bulkhead/wire"
 )
 
-// Version is the version of an entry's form.
-const Version = 1
+// Version is the version of the entries that this program writes. Older ones stay as they are: see ParseLeaf.
+const Version = 2
 
 // Actor is who did something. The zero Actor is nobody, and nobody changes anything.
 type Actor struct {
@@ -127,6 +127,8 @@ func (e Entry) Check() error {
 		return fmt.Errorf("audit: version is %d, want %d", e.Version, Version)
 	case e.Actor.Kind == "" || e.Actor.ID == "":
 		return errors.New("audit: nobody did it")
+	case e.Project != 0 && !e.Project.Valid():
+		return errors.New("audit: the project has no possible key")
 	case severities[e.Action] == "":
 		return fmt.Errorf("audit: no such action: %q", e.Action)
 	case e.Severity == "" || e.Outcome == "" || e.Asset.Kind == "":
@@ -136,9 +138,16 @@ func (e Entry) Check() error {
 	}
 }
 
-// Query selects entries, newest first.
+// Query selects entries, newest first. What is zero selects nothing out.
 type Query struct {
-	Project wire.Key // zero: all
-	Before  int64    // older than this sequence; zero: all
-	Limit   int
+	Project  wire.Key
+	Actor    string // id of the actor
+	Action   Action // or its beginning, where it ends with a dot or has none: device, device.
+	Asset    string // kind, key or name
+	Severity Severity
+	Since    time.Time
+	Until    time.Time
+	Before   int64 // older than this sequence
+	After    int64 // newer than this sequence
+	Limit    int
 }
