@@ -2,12 +2,14 @@ package db
 
 import (
 	"context"
+	"errors"
 	"time"
 
 	"github.com/jackc/pgx/v5"
 
 	"bulkhead/backend/account"
 	"bulkhead/backend/audit"
+	"bulkhead/wire"
 )
 
 // APIKeys keeps the records of API keys.
@@ -18,26 +20,29 @@ var _ account.KeyStore = (*APIKeys)(nil)
 // NewAPIKeys gives the API keys of a database.
 func NewAPIKeys(d *DB) *APIKeys { return &APIKeys{d} }
 
-const selectAPIKeys = `SELECT id, name, hash, owner, created_at, expires_at, revoked_at FROM api_key`
+const selectAPIKeys = `SELECT k.id, k.name, k.hash, k.scopes, k.created_at, k.expires_at, k.revoked_at, k.last_used_at,
+	p.kind, p.key, p.name, p.owner, p.suspended FROM api_key k JOIN principal p ON p.key = k.holder_key`
 
 func scanAPIKey(row pgx.CollectableRow) (r account.Record, err error) {
 	var hash []byte
-	var revoked *time.Time
-	err = row.Scan(&r.ID, &r.Name, &hash, &r.Owner, &r.CreatedAt, &r.ExpiresAt, &revoked)
+	var revoked, used *time.Time
+	h := &r.Holder
+	err = row.Scan(&r.ID, &r.Name, &hash, &r.Scopes, &r.CreatedAt, &r.ExpiresAt, &revoked, &used, &h.Kind, &h.Key, &h.Name, &h.Owner, &h.Suspended)
 	copy(r.Hash[:], hash)
-	r.CreatedAt, r.ExpiresAt, r.RevokedAt = r.CreatedAt.UTC(), r.ExpiresAt.UTC(), utc(revoked)
+	r.CreatedAt, r.ExpiresAt, r.RevokedAt, r.LastUsedAt = r.CreatedAt.UTC(), r.ExpiresAt.UTC(), utc(revoked), utc(used)
 	return r, err
 }
 
 // APIKey finds the record of a key.
 func (k *APIKeys) APIKey(ctx context.Context, id string) (account.Record, error) {
-	r, err := first(ctx, k.db.pool, scanAPIKey, selectAPIKeys+` WHERE id = $1`, id)
+	r, err := first(ctx, k.db.pool, scanAPIKey, selectAPIKeys+` WHERE k.id = $1`, id)
 	return r, found("API key", err)
 }
 
 // APIKeys lists records in the order of their ids.
-func (k *APIKeys) APIKeys(ctx context.Context, after string, limit int) ([]account.Record, error) {
-	list, err := list(ctx, k.db.pool, scanAPIKey, selectAPIKeys+` WHERE id COLLATE "C" > $1 ORDER BY id COLLATE "C" LIMIT $2`, after, limit)
+func (k *APIKeys) APIKeys(ctx context.Context, holder wire.Key, after string, limit int) ([]account.Record, error) {
+	list, err := list(ctx, k.db.pool, scanAPIKey, selectAPIKeys+`
+		WHERE ($1::bigint = 0 OR k.holder_key = $1) AND k.id COLLATE "C" > $2 ORDER BY k.id COLLATE "C" LIMIT $3`, holder, after, limit)
 	return list, Error("db: API keys", err)
 }
 
@@ -47,8 +52,8 @@ func (k *APIKeys) InsertAPIKey(ctx context.Context, r account.Record, e audit.En
 }
 
 func insertAPIKey(ctx context.Context, tx pgx.Tx, r account.Record) error {
-	_, err := tx.Exec(ctx, `INSERT INTO api_key (id, name, hash, owner, created_at, expires_at) VALUES ($1, $2, $3, $4, $5, $6)`,
-		r.ID, r.Name, r.Hash[:], r.Owner, r.CreatedAt, r.ExpiresAt)
+	_, err := tx.Exec(ctx, `INSERT INTO api_key (id, name, hash, holder_key, scopes, created_at, expires_at) VALUES ($1, $2, $3, $4, $5, $6, $7)`,
+		r.ID, r.Name, r.Hash[:], r.Holder.Key, r.Scopes, r.CreatedAt, r.ExpiresAt)
 	return err
 }
 
@@ -59,17 +64,41 @@ func (k *APIKeys) InsertFirstOwner(ctx context.Context, r account.Record, e audi
 			return err
 		}
 		var has bool
-		err := tx.QueryRow(ctx, `SELECT EXISTS (SELECT FROM api_key WHERE owner AND revoked_at IS NULL AND expires_at > $1)`, r.CreatedAt).Scan(&has)
+		err := tx.QueryRow(ctx, `SELECT EXISTS (SELECT FROM api_key k JOIN principal p ON p.key = k.holder_key
+			WHERE p.owner AND NOT p.suspended AND '*' = ANY (k.scopes) AND k.revoked_at IS NULL AND k.expires_at > $1)`, r.CreatedAt).Scan(&has)
 		if err != nil || has {
 			return err
 		}
 		inserted = true
+		if r.Holder.Key, err = bootstrap(ctx, tx, r); err != nil {
+			return err
+		}
 		if err := insertAPIKey(ctx, tx, r); err != nil {
 			return err
 		}
 		return record(ctx, tx, e)
 	})
 	return inserted && err == nil, err
+}
+
+// bootstrap gives the service account of the first owner, which may have been suspended or made no owner since.
+func bootstrap(ctx context.Context, tx pgx.Tx, r account.Record) (key wire.Key, err error) {
+	err = tx.QueryRow(ctx, `UPDATE principal SET owner = true, suspended = false, revision = revision + 1
+		WHERE key = (SELECT key FROM service_account WHERE bootstrap) RETURNING key`).Scan(&key)
+	if !errors.Is(err, pgx.ErrNoRows) {
+		return key, err
+	}
+	h := r.Holder
+	if err := insertPrincipal(ctx, tx, h, r.CreatedAt); err != nil {
+		return 0, err
+	}
+	_, err = tx.Exec(ctx, `INSERT INTO service_account (key, bootstrap) VALUES ($1, true)`, h.Key)
+	return h.Key, err
+}
+
+func insertPrincipal(ctx context.Context, tx pgx.Tx, h account.Holder, at time.Time) error {
+	_, err := tx.Exec(ctx, `INSERT INTO principal (key, kind, name, owner, created_at) VALUES ($1, $2, $3, $4, $5)`, h.Key, h.Kind, h.Name, h.Owner, at)
+	return err
 }
 
 // RevokeAPIKey ends a key; one that is ended keeps the time of its end and gets no second entry.

@@ -25,6 +25,7 @@ type Principal struct {
 	Project wire.Key // the project the principal belongs to
 	Device  wire.Key // set for RoleDevice and RoleAgent
 	Serial  wire.Serial
+	Login   string // set for RoleConsole: the login whose end ends the session
 }
 
 // Action is what a session asks to do with a URI.

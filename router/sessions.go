@@ -20,6 +20,7 @@ type SessionInfo struct {
 	Addr     string    `json:"addr,omitempty"` // empty for a session of this process's own
 	Protocol string    `json:"protocol"`
 	Joined   time.Time `json:"joined_at"`
+	Login    string    `json:"-"` // of a console: the login whose end ends the session
 }
 
 // Sessions lists the sessions of a realm, by the time they joined.
@@ -44,7 +45,7 @@ func (m *member) info() SessionInfo {
 	p, d, peer := m.session.Principal(), m.session.Details(), m.end.Peer()
 	return SessionInfo{
 		ID: uint64(m.session.ID()), AuthID: p.AuthID, Role: string(p.Role), Method: d.AuthMethod, Device: p.Device,
-		Addr: peer.Addr, Protocol: peer.Protocol, Joined: m.joined,
+		Addr: peer.Addr, Protocol: peer.Protocol, Joined: m.joined, Login: p.Login,
 	}
 }
 

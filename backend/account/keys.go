@@ -4,6 +4,7 @@ import (
 	"context"
 	"crypto/sha256"
 	"crypto/subtle"
+	"slices"
 	"strings"
 	"time"
 	"unicode/utf8"
@@ -22,30 +23,55 @@ const (
 
 const maxKeyName = 100
 
+const maxScopes = 100
+
 // Record is what the server keeps of an API key.
 type Record struct {
-	ID        string            `json:"id"`
-	Name      string            `json:"name"`
-	Hash      [sha256.Size]byte `json:"-"`
-	Owner     bool              `json:"owner"`
-	CreatedAt time.Time         `json:"created_at"`
-	ExpiresAt time.Time         `json:"expires_at"`
-	RevokedAt time.Time         `json:"revoked_at,omitzero"` // zero while it is not revoked
+	ID         string            `json:"id"`
+	Name       string            `json:"name"`
+	Hash       [sha256.Size]byte `json:"-"`
+	Holder     Holder            `json:"holder"`
+	Scopes     []wire.Flag       `json:"scopes"`
+	CreatedAt  time.Time         `json:"created_at"`
+	ExpiresAt  time.Time         `json:"expires_at"`
+	RevokedAt  time.Time         `json:"revoked_at,omitzero"` // zero while it is not revoked
+	LastUsedAt time.Time         `json:"-"`                   // to the minute
+}
+
+// Holder is who acts with a key.
+type Holder struct {
+	Kind      Kind     `json:"kind"`
+	Key       wire.Key `json:"key"`
+	Name      string   `json:"name"`
+	Owner     bool     `json:"owner"`
+	Suspended bool     `json:"suspended"`
 }
 
 // Live reports whether the key opens anything at a time.
-func (r Record) Live(now time.Time) bool { return r.RevokedAt.IsZero() && now.Before(r.ExpiresAt) }
+func (r Record) Live(now time.Time) bool {
+	return r.RevokedAt.IsZero() && now.Before(r.ExpiresAt) && r.Holder.Key.Valid() && !r.Holder.Suspended
+}
 
 func (r Record) principal() Principal {
-	return Principal{Kind: KindAPIKey, ID: r.ID, Name: r.Name, Owner: r.Owner, Until: r.ExpiresAt}
+	return Principal{
+		Kind: r.Holder.Kind, Key: r.Holder.Key, Name: r.Holder.Name, Login: r.ID, Proof: ProofAPIKey, Owner: r.Holder.Owner,
+		Scopes: r.Scopes, Level: AAL2, Until: r.ExpiresAt,
+	}
+}
+
+// opensAll reports whether the key is an owner's that does whatever an owner may.
+func (r Record) opensAll(now time.Time) bool {
+	return r.Live(now) && r.Holder.Owner && slices.Contains(r.Scopes, AllScopes)
 }
 
 // KeyStore keeps the records of API keys. What changes one writes the audit entry in the same transaction.
 type KeyStore interface {
 	APIKey(ctx context.Context, id string) (Record, error) // kind NotFound where there is none
-	APIKeys(ctx context.Context, after string, limit int) ([]Record, error)
+	// APIKeys lists the keys of a holder, or of all where it is 0.
+	APIKeys(ctx context.Context, holder wire.Key, after string, limit int) ([]Record, error)
 	InsertAPIKey(ctx context.Context, r Record, e audit.Entry) error
-	// InsertFirstOwner inserts r unless there is an owner's key that is live at r.CreatedAt, and reports whether it did.
+	// InsertFirstOwner inserts r, held by the service account of the first owner, unless there is an owner's key that is live
+	// at r.CreatedAt, and reports whether it did. Where there is no such service account it makes r.Holder.
 	InsertFirstOwner(ctx context.Context, r Record, e audit.Entry) (bool, error)
 	// RevokeAPIKey sets RevokedAt; kind NotFound where there is none, nothing where it is set already.
 	RevokeAPIKey(ctx context.Context, id string, at time.Time, e audit.Entry) error
@@ -86,48 +112,83 @@ func (k *Keys) Authenticate(ctx context.Context, text string) (Principal, error)
 	return record.principal(), nil
 }
 
-// Create makes an owner's key that lives for life (DefaultLife where it is zero) and gives its text, once.
-func (k *Keys) Create(ctx context.Context, by audit.Actor, name string, life time.Duration) (Record, secret.Value, error) {
-	if life == 0 {
-		life = DefaultLife
+// KeyRequest asks for an API key.
+type KeyRequest struct {
+	Holder Holder
+	Name   string
+	Scopes []wire.Flag
+	Life   time.Duration // 0: DefaultLife
+}
+
+func (q KeyRequest) check() error {
+	switch {
+	case q.Life < time.Minute || q.Life > MaxLife:
+		return errs.E(wire.Invalid, "an API key lives from a minute to a year")
+	case q.Name == "" || q.Name != strings.TrimSpace(q.Name) || utf8.RuneCountInString(q.Name) > maxKeyName:
+		return errs.E(wire.Invalid, "an API key has a name of 1 to %d characters without spaces around it, by which you know it again", maxKeyName)
+	case len(q.Scopes) == 0 || len(q.Scopes) > maxScopes:
+		return errs.E(wire.Invalid, "an API key has 1 to %d scopes: the privileges that it may use, or *", maxScopes)
+	case !q.Holder.Key.Valid() || q.Holder.Suspended:
+		return errs.E(wire.Invalid, "an API key is held by a user or a service account that is not suspended")
+	default:
+		return nil
 	}
-	if life < time.Minute || life > MaxLife {
-		return Record{}, secret.Value{}, errs.E(wire.Invalid, "an API key lives from a minute to a year")
+}
+
+// Create makes a key and gives its text, once. What a key makes reaches no farther than itself, and nobody but an owner
+// makes a key that acts as one.
+func (k *Keys) Create(ctx context.Context, by Principal, actor audit.Actor, q KeyRequest) (Record, secret.Value, error) {
+	if q.Life == 0 {
+		q.Life = DefaultLife
 	}
-	if name == "" || name != strings.TrimSpace(name) || utf8.RuneCountInString(name) > maxKeyName {
-		return Record{}, secret.Value{}, errs.E(wire.Invalid, "an API key has a name of 1 to %d characters without spaces around it, by which you know it again", maxKeyName)
+	if err := q.check(); err != nil {
+		return Record{}, secret.Value{}, err
+	}
+	if beyond := slices.IndexFunc(q.Scopes, func(f wire.Flag) bool { return !by.InScope(f) }); beyond >= 0 {
+		return Record{}, secret.Value{}, errs.E(wire.Denied, "your own API key does not have the scope %s, so it cannot give it to another", q.Scopes[beyond])
+	}
+	if q.Holder.Owner && !by.Owner {
+		return Record{}, secret.Value{}, errs.E(wire.Denied, "only an owner of the platform makes a key for one")
 	}
 	key := NewAPIKey()
-	record := k.newRecord(key, name, life)
-	if err := k.store.InsertAPIKey(ctx, record, created(by, record)); err != nil {
+	record := k.newRecord(key, q)
+	if err := k.store.InsertAPIKey(ctx, record, created(actor, record)); err != nil {
 		return Record{}, secret.Value{}, errs.Wrap("account: create key", err)
 	}
 	return record, key.Text(), nil
 }
 
-func (k *Keys) newRecord(key APIKey, name string, life time.Duration) Record {
+func (k *Keys) newRecord(key APIKey, q KeyRequest) Record {
 	now := k.now().UTC().Truncate(time.Microsecond) // what the database keeps
-	return Record{ID: key.ID, Name: name, Hash: key.Hash(), Owner: true, CreatedAt: now, ExpiresAt: now.Add(life)}
+	return Record{
+		ID: key.ID, Name: q.Name, Hash: key.Hash(), Holder: q.Holder, Scopes: slices.Clone(q.Scopes), CreatedAt: now, ExpiresAt: now.Add(q.Life),
+	}
 }
 
 func created(by audit.Actor, r Record) audit.Entry {
 	return audit.New(by, audit.KeyCreate, 0, audit.Asset{Kind: "apikey", Name: r.ID}).Changed(nil, r)
 }
 
-// List gives the records of keys in the order of their ids, from the one after after.
-func (k *Keys) List(ctx context.Context, after string, limit int) ([]Record, error) {
-	records, err := k.store.APIKeys(ctx, after, limit)
+// Find gives the record of a key.
+func (k *Keys) Find(ctx context.Context, id string) (Record, error) {
+	if !idForm.MatchString(id) {
+		return Record{}, errs.E(wire.NotFound, "no such API key")
+	}
+	record, err := k.store.APIKey(ctx, id)
+	return record, errs.Wrap("account: find key", err)
+}
+
+// List gives the records of a holder's keys (of all where holder is 0) in the order of their ids, from the one after after.
+func (k *Keys) List(ctx context.Context, holder wire.Key, after string, limit int) ([]Record, error) {
+	records, err := k.store.APIKeys(ctx, holder, after, limit)
 	return records, errs.Wrap("account: list keys", err)
 }
 
 // Revoke ends a key: at once here, within a second in other processes.
 func (k *Keys) Revoke(ctx context.Context, by audit.Actor, id string) error {
-	if !idForm.MatchString(id) {
-		return errs.E(wire.NotFound, "no such API key")
-	}
-	record, err := k.store.APIKey(ctx, id)
+	record, err := k.Find(ctx, id)
 	if err != nil {
-		return errs.Wrap("account: revoke key", err)
+		return err
 	}
 	after := record
 	after.RevokedAt = k.now().UTC()

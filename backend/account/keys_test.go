@@ -19,7 +19,7 @@ func TestAKeyOpensUntilItIsRevoked(t *testing.T) {
 	s := newStage(t)
 	record, key := s.create(t)
 	p, err := s.Authenticate(t.Context(), key)
-	if err != nil || p.ID != record.ID || !p.Owner || p.Name != "ci" || p.Kind != account.KindAPIKey {
+	if err != nil || p.Login != record.ID || !p.Owner || p.Key != record.Holder.Key || p.Kind != account.KindServiceAccount {
 		t.Fatalf("%+v, %v", p, err)
 	}
 	if err := s.Revoke(t.Context(), someone, record.ID); err != nil {
@@ -55,7 +55,7 @@ func TestAnotherProcessForgetsARevokedKeyWithinASecond(t *testing.T) {
 func TestAKeyEndsAtItsTimeAlsoWhileItIsRemembered(t *testing.T) {
 	t.Parallel()
 	s := newStage(t)
-	_, text, err := s.Create(t.Context(), someone, "short", time.Minute)
+	_, text, err := s.Create(t.Context(), s.root, someone, s.wish("short", time.Minute))
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -169,10 +169,10 @@ func TestKeysThatCannotBeMade(t *testing.T) {
 		name string
 		life time.Duration
 	}{{"", 0}, {" x", 0}, {"x ", 0}, {strings.Repeat("x", 101), 0}, {"x", time.Second}, {"x", -1}, {"x", 366 * 24 * time.Hour}} {
-		_, _, err := s.Create(t.Context(), someone, try.name, try.life)
+		_, _, err := s.Create(t.Context(), s.root, someone, s.wish(try.name, try.life))
 		kind(t, err, wire.Invalid)
 	}
-	if list, err := s.List(t.Context(), "", 10); err != nil || len(list) != 0 {
+	if list, err := s.List(t.Context(), 0, "", 10); err != nil || len(list) != 0 {
 		t.Errorf("%+v, %v", list, err)
 	}
 }
@@ -183,11 +183,11 @@ func TestAListOfKeysShowsNoSecret(t *testing.T) {
 	for range 3 {
 		s.create(t)
 	}
-	first, err := s.List(t.Context(), "", 2)
+	first, err := s.List(t.Context(), 0, "", 2)
 	if err != nil || len(first) != 2 {
 		t.Fatal(first, err)
 	}
-	rest, err := s.List(t.Context(), first[1].ID, 2)
+	rest, err := s.List(t.Context(), 0, first[1].ID, 2)
 	if err != nil || len(rest) != 1 || rest[0].ID <= first[1].ID {
 		t.Errorf("%+v, %v", rest, err)
 	}

@@ -56,12 +56,12 @@ func (k *Keys) makeOwner(ctx context.Context, file string) error {
 func (k *Keys) hasOwner(ctx context.Context) (bool, error) {
 	const page = 200
 	for after := ""; ; {
-		records, err := k.store.APIKeys(ctx, after, page)
+		records, err := k.store.APIKeys(ctx, 0, after, page)
 		if err != nil {
 			return false, err
 		}
 		for _, r := range records {
-			if r.Owner && r.Live(k.now()) {
+			if r.opensAll(k.now()) {
 				return true, nil
 			}
 			after = r.ID
@@ -73,7 +73,10 @@ func (k *Keys) hasOwner(ctx context.Context) (bool, error) {
 }
 
 func (k *Keys) admitOwner(ctx context.Context, key APIKey, file string) error {
-	record := k.newRecord(key, ownerName, MaxLife)
+	record := k.newRecord(key, KeyRequest{
+		Holder: Holder{Kind: KindServiceAccount, Key: wire.NewKey(), Name: ownerName, Owner: true},
+		Name:   ownerName, Scopes: []wire.Flag{AllScopes}, Life: MaxLife,
+	})
 	first, err := k.store.InsertFirstOwner(ctx, record, created(audit.Server, record))
 	if err != nil {
 		return errs.Wrap("account: owner", err)

@@ -39,7 +39,7 @@ func TestANewServerWritesItsOwnersKeyOnce(t *testing.T) {
 	if err := s.process().EnsureOwner(t.Context(), file); err != nil || read(t, file) != key {
 		t.Errorf("the second start changed it: %v", err)
 	}
-	if list, _ := s.List(t.Context(), "", 10); len(list) != 1 {
+	if list, _ := s.List(t.Context(), 0, "", 10); len(list) != 1 {
 		t.Errorf("%d keys", len(list))
 	}
 }
@@ -103,7 +103,7 @@ func TestARevokedKeyInTheFileStaysRevoked(t *testing.T) {
 	key := read(t, file)
 	p, _ := s.Authenticate(t.Context(), key)
 	s.create(t) // another owner
-	if err := s.Revoke(t.Context(), someone, p.ID); err != nil {
+	if err := s.Revoke(t.Context(), someone, p.Login); err != nil {
 		t.Fatal(err)
 	}
 	if err := s.EnsureOwner(t.Context(), file); err != nil {
@@ -154,7 +154,7 @@ func TestServersThatStartTogetherMakeOneOwner(t *testing.T) {
 		}
 	}
 	s.clock.pass(time.Second)
-	if list, err := s.List(t.Context(), "", 10); err != nil || len(list) != 1 {
+	if list, err := s.List(t.Context(), 0, "", 10); err != nil || len(list) != 1 {
 		t.Errorf("%d owners, %v", len(list), err)
 	}
 }

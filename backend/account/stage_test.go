@@ -26,15 +26,36 @@ type stage struct {
 	*account.Keys
 	store *counting
 	clock *clock
+	root  account.Principal // an owner by a login
 
 	mu    sync.Mutex // guards ended
 	ended []string
 }
 
 func newStage(t testing.TB) *stage {
-	s := &stage{store: &counting{KeyStore: db.NewAPIKeys(dbtest.New(t).DB)}, clock: &clock{now: time.Now()}}
+	database := dbtest.New(t)
+	s := &stage{store: &counting{KeyStore: db.NewAPIKeys(database.DB)}, clock: &clock{now: time.Now()}}
 	s.Keys = s.process()
+	s.root = account.Principal{
+		Kind: account.KindServiceAccount, Key: wire.NewKey(), Name: "root", Login: "test", Proof: account.ProofLogin, Level: account.AAL2, Owner: true,
+	}
+	for _, sql := range []string{
+		`INSERT INTO principal (key, kind, name, owner, created_at) VALUES ($1, 'service_account', 'root', true, now())`,
+		`INSERT INTO service_account (key) VALUES ($1)`,
+	} {
+		if _, err := database.Pool().Exec(t.Context(), sql, s.root.Key); err != nil {
+			t.Fatal(err)
+		}
+	}
 	return s
+}
+
+// wish asks for a key of root's.
+func (s *stage) wish(name string, life time.Duration) account.KeyRequest {
+	return account.KeyRequest{
+		Holder: account.Holder{Kind: s.root.Kind, Key: s.root.Key, Name: s.root.Name, Owner: true}, Name: name,
+		Scopes: []wire.Flag{account.AllScopes}, Life: life,
+	}
 }
 
 // process is another server process over the same database.
@@ -48,7 +69,7 @@ func (s *stage) process() *account.Keys {
 
 func (s *stage) create(t testing.TB) (account.Record, string) {
 	t.Helper()
-	r, text, err := s.Create(t.Context(), someone, "ci", 0)
+	r, text, err := s.Create(t.Context(), s.root, someone, s.wish("ci", 0))
 	if err != nil {
 		t.Fatal(err)
 	}

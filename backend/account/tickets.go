@@ -29,9 +29,9 @@ type Tickets struct {
 
 	mu      sync.Mutex // guards all below
 	waiting map[ticketID]ticket
-	held    map[string]int // how many of waiting by principal
-	oldest  []ticketID     // in the order of expiry; used ones are skipped
-	opened  map[string]login
+	held    map[wire.Key]int // how many of waiting by principal
+	oldest  []ticketID       // in the order of expiry; used ones are skipped
+	opened  map[string]login // by the id of a login
 }
 
 // ticketID is the hash of a ticket, so that a look-up's timing tells nothing of what is stored.
@@ -39,6 +39,7 @@ type ticketID [sha256.Size]byte
 
 type ticket struct {
 	principal realms.Principal
+	key       wire.Key // of who asked for it
 	realm     string
 	expires   time.Time
 	until     time.Time // when the login ends; zero: nobody knows
@@ -52,13 +53,13 @@ type login struct {
 
 // NewTickets makes an empty set.
 func NewTickets(now func() time.Time) *Tickets {
-	return &Tickets{now: now, waiting: map[ticketID]ticket{}, held: map[string]int{}, opened: map[string]login{}}
+	return &Tickets{now: now, waiting: map[ticketID]ticket{}, held: map[wire.Key]int{}, opened: map[string]login{}}
 }
 
 // errTicket is the one answer to whatever does not open the realm.
 var errTicket = errs.E(wire.Unauthenticated, "the ticket is not valid")
 
-// Issue gives p a ticket that opens one session in realm r within TicketLife, as role console under p's id.
+// Issue gives p a ticket that opens one session in realm r within TicketLife, as role console under p's key.
 func (t *Tickets) Issue(p Principal, r realms.Realm) (secret.Value, error) {
 	if !p.Valid() || r.Name() == "" {
 		return secret.Value{}, errs.E(wire.Denied, "a ticket is for somebody and a realm")
@@ -68,16 +69,16 @@ func (t *Tickets) Issue(p Principal, r realms.Realm) (secret.Value, error) {
 	now := t.now()
 	t.sweep(now)
 	t.compact()
-	if t.held[p.ID] >= MaxTickets || len(t.waiting) >= maxAllTickets {
+	if t.held[p.Key] >= MaxTickets || len(t.waiting) >= maxAllTickets {
 		return secret.Value{}, errs.E(wire.Exhausted, "too many tickets wait to be used: use one, or wait a minute")
 	}
 	text := secret.Random()
 	id := ticketID(sha256.Sum256(text.Reveal()))
 	t.waiting[id] = ticket{
-		principal: realms.Principal{Role: realms.RoleConsole, AuthID: p.ID, Project: r.Project},
-		realm:     r.Name(), expires: now.Add(TicketLife), until: p.Until,
+		principal: realms.Principal{Role: realms.RoleConsole, AuthID: p.AuthID(), Project: r.Project, Login: p.Login},
+		key:       p.Key, realm: r.Name(), expires: now.Add(TicketLife), until: p.Until,
 	}
-	t.held[p.ID]++
+	t.held[p.Key]++
 	t.oldest = append(t.oldest, id)
 	return text, nil
 }
@@ -102,13 +103,13 @@ func (t *Tickets) open(found ticket) bool {
 	t.mu.Lock()
 	defer t.mu.Unlock()
 	if !found.until.IsZero() {
-		t.opened[found.principal.AuthID] = login{until: found.until}
+		t.opened[found.principal.Login] = login{until: found.until}
 	}
 	return true
 }
 
 // Serve calls end, within a second, for each login that ends after it has opened sessions, until ctx ends.
-func (t *Tickets) Serve(ctx context.Context, end func(authid string)) {
+func (t *Tickets) Serve(ctx context.Context, end func(login string)) {
 	tick := time.NewTicker(time.Second)
 	defer tick.Stop()
 	for {
@@ -116,8 +117,8 @@ func (t *Tickets) Serve(ctx context.Context, end func(authid string)) {
 		case <-ctx.Done():
 			return
 		case <-tick.C:
-			for _, authid := range t.ended() {
-				end(authid)
+			for _, id := range t.ended() {
+				end(id)
 			}
 		}
 	}
@@ -130,26 +131,26 @@ func (t *Tickets) ended() []string {
 	defer t.mu.Unlock()
 	now := t.now()
 	var ended []string
-	for authid, l := range t.opened {
+	for id, l := range t.opened {
 		switch {
 		case now.Before(l.until):
 		case !now.Before(l.until.Add(TicketLife)):
-			ended = append(ended, authid)
-			delete(t.opened, authid)
+			ended = append(ended, id)
+			delete(t.opened, id)
 		case !l.told:
-			ended = append(ended, authid)
-			t.opened[authid] = login{l.until, true}
+			ended = append(ended, id)
+			t.opened[id] = login{l.until, true}
 		}
 	}
 	return ended
 }
 
-// Drop takes back the tickets of a principal that has lost its login.
-func (t *Tickets) Drop(authid string) {
+// Drop takes back the tickets of a login that has ended.
+func (t *Tickets) Drop(login string) {
 	t.mu.Lock()
 	defer t.mu.Unlock()
 	for id, waiting := range t.waiting {
-		if waiting.principal.AuthID == authid {
+		if waiting.principal.Login == login {
 			t.remove(id)
 		}
 	}
@@ -170,9 +171,8 @@ func (t *Tickets) remove(id ticketID) {
 		return
 	}
 	delete(t.waiting, id)
-	authid := found.principal.AuthID
-	if t.held[authid]--; t.held[authid] == 0 {
-		delete(t.held, authid)
+	if t.held[found.key]--; t.held[found.key] == 0 {
+		delete(t.held, found.key)
 	}
 }
 

@@ -15,8 +15,8 @@ import (
 )
 
 var (
-	alice = account.Principal{Kind: account.KindAPIKey, ID: "alice", Owner: true}
-	bob   = account.Principal{Kind: account.KindAPIKey, ID: "bob"}
+	alice = account.Principal{Kind: account.KindUser, Key: 1, Login: "alice", Proof: account.ProofLogin, Level: account.AAL2, Owner: true}
+	bob   = account.Principal{Kind: account.KindUser, Key: 2, Login: "bob", Proof: account.ProofLogin, Level: account.AAL2}
 	plant = realms.OfInstallation(1, 2, wire.Prod)
 )
 
@@ -33,22 +33,22 @@ func TestATicketOpensOneSessionInOneRealmUnderOneName(t *testing.T) {
 	t.Parallel()
 	tickets := account.NewTickets(time.Now)
 	text := issue(t, tickets, alice)
-	p, err := tickets.Redeem(plant.Name(), "alice", text)
-	want := realms.Principal{Role: realms.RoleConsole, AuthID: "alice", Project: 1}
+	p, err := tickets.Redeem(plant.Name(), "1", text)
+	want := realms.Principal{Role: realms.RoleConsole, AuthID: "1", Project: 1, Login: "alice"}
 	if err != nil || p != want {
 		t.Errorf("%+v, %v", p, err)
 	}
-	_, err = tickets.Redeem(plant.Name(), "alice", text)
+	_, err = tickets.Redeem(plant.Name(), "1", text)
 	kind(t, err, wire.Unauthenticated)
 }
 
 func TestATicketThatWasPresentedWronglyIsGone(t *testing.T) {
 	t.Parallel()
 	for name, try := range map[string]struct{ realm, authid string }{
-		"another realm":     {realms.OfInstallation(1, 2, wire.Dev).Name(), "alice"},
-		"another's project": {realms.OfInstallation(9, 2, wire.Prod).Name(), "alice"},
-		"no realm":          {"", "alice"},
-		"another name":      {plant.Name(), "bob"},
+		"another realm":     {realms.OfInstallation(1, 2, wire.Dev).Name(), "1"},
+		"another's project": {realms.OfInstallation(9, 2, wire.Prod).Name(), "1"},
+		"no realm":          {"", "1"},
+		"another name":      {plant.Name(), "2"},
 		"no name":           {plant.Name(), ""},
 	} {
 		tickets := account.NewTickets(time.Now)
@@ -56,13 +56,13 @@ func TestATicketThatWasPresentedWronglyIsGone(t *testing.T) {
 		if _, err := tickets.Redeem(try.realm, try.authid, text); err == nil {
 			t.Errorf("%s: it opened", name)
 		}
-		if _, err := tickets.Redeem(plant.Name(), "alice", text); err == nil {
+		if _, err := tickets.Redeem(plant.Name(), "1", text); err == nil {
 			t.Errorf("%s: it opened afterwards", name)
 		}
 	}
 	tickets := account.NewTickets(time.Now)
 	for _, text := range []string{"", "x", string(make([]byte, 1000))} {
-		_, err := tickets.Redeem(plant.Name(), "alice", text)
+		_, err := tickets.Redeem(plant.Name(), "1", text)
 		kind(t, err, wire.Unauthenticated)
 	}
 	if p, err := tickets.Redeem("", "", ""); err == nil {
@@ -76,11 +76,11 @@ func TestATicketLivesAMinute(t *testing.T) {
 	tickets := account.NewTickets(c.Now)
 	in, late := issue(t, tickets, alice), issue(t, tickets, alice)
 	c.pass(time.Minute - time.Nanosecond)
-	if _, err := tickets.Redeem(plant.Name(), "alice", in); err != nil {
+	if _, err := tickets.Redeem(plant.Name(), "1", in); err != nil {
 		t.Error(err)
 	}
 	c.pass(time.Nanosecond)
-	_, err := tickets.Redeem(plant.Name(), "alice", late)
+	_, err := tickets.Redeem(plant.Name(), "1", late)
 	kind(t, err, wire.Unauthenticated)
 }
 
@@ -91,9 +91,10 @@ func TestOfTenThousandTicketsRedeemedAtOnceEachWorksOnce(t *testing.T) {
 	var texts []string
 	var owners []string
 	for i := range holders {
-		p := account.Principal{Kind: account.KindAPIKey, ID: string(rune('a'+i%26)) + string(rune('0'+i/26))}
+		p := alice
+		p.Key = wire.Key(i + 1)
 		for range each {
-			texts, owners = append(texts, issue(t, tickets, p)), append(owners, p.ID)
+			texts, owners = append(texts, issue(t, tickets, p)), append(owners, p.AuthID())
 		}
 	}
 	opened := make([]atomic.Int32, len(texts))
@@ -120,9 +121,9 @@ func TestTicketsOfARevokedLoginAreGone(t *testing.T) {
 	tickets := account.NewTickets(time.Now)
 	hers, his := issue(t, tickets, alice), issue(t, tickets, bob)
 	tickets.Drop("alice")
-	_, err := tickets.Redeem(plant.Name(), "alice", hers)
+	_, err := tickets.Redeem(plant.Name(), "1", hers)
 	kind(t, err, wire.Unauthenticated)
-	if _, err := tickets.Redeem(plant.Name(), "bob", his); err != nil {
+	if _, err := tickets.Redeem(plant.Name(), "2", his); err != nil {
 		t.Error(err)
 	}
 }
@@ -146,7 +147,7 @@ func TestUsedTicketsTakeNoRoom(t *testing.T) {
 	tickets := account.NewTickets(time.Now)
 	issue(t, tickets, bob) // is not used, so that it stands before all others
 	for range 3 * account.QueueLimit {
-		if _, err := tickets.Redeem(plant.Name(), "alice", issue(t, tickets, alice)); err != nil {
+		if _, err := tickets.Redeem(plant.Name(), "1", issue(t, tickets, alice)); err != nil {
 			t.Fatal(err)
 		}
 	}
@@ -189,7 +190,7 @@ func TestSessionsEndWithTheLoginThatOpenedThem(t *testing.T) {
 			})
 		})
 		for _, p := range []account.Principal{short, other} {
-			if _, err := tickets.Redeem(plant.Name(), p.ID, issue(t, tickets, p)); err != nil {
+			if _, err := tickets.Redeem(plant.Name(), p.AuthID(), issue(t, tickets, p)); err != nil {
 				t.Fatal(err)
 			}
 		}
@@ -202,7 +203,7 @@ func TestSessionsEndWithTheLoginThatOpenedThem(t *testing.T) {
 		if ended := ended(); len(ended["alice"]) != 1 || ended["alice"][0] > 91*time.Second {
 			t.Errorf("ended %v", ended)
 		}
-		_, err := tickets.Redeem(plant.Name(), "alice", late)
+		_, err := tickets.Redeem(plant.Name(), "1", late)
 		kind(t, err, wire.Unauthenticated)
 		<-time.After(10 * time.Minute)
 		if ended := ended(); len(ended["alice"]) != 2 || len(ended) != 1 {

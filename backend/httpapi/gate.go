@@ -35,8 +35,14 @@ const (
 type request struct {
 	id        string
 	address   string
+	agent     string
 	principal account.Principal
 	pattern   string // of the route, once it is known
+}
+
+// client is where the request comes from.
+func (r *request) client() account.Client {
+	return account.Client{Address: r.address, Agent: r.agent, RequestID: r.id}
 }
 
 type requestKey struct{}
@@ -67,7 +73,7 @@ func (a *API) gates(mux *http.ServeMux, document []byte, m *meter) http.Handler 
 // identified gives the request an id of ours and every answer its headers.
 func (a *API) identified(next http.Handler) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-		known := &request{id: rand.Text(), address: addressOf(r)}
+		known := &request{id: rand.Text(), address: addressOf(r), agent: agentOf(r)}
 		h := w.Header()
 		h.Set("X-Request-Id", known.id)
 		secureHeaders(h)
@@ -94,6 +100,20 @@ func addressOf(r *http.Request) string {
 		return ""
 	}
 	return host
+}
+
+// agentOf is what the client says of itself, to be shown to who logged in with it.
+func agentOf(r *http.Request) string {
+	const most = 200
+	agent := strings.ToValidUTF8(strings.Map(printable, r.UserAgent()), "")
+	return agent[:min(len(agent), most)]
+}
+
+func printable(r rune) rune {
+	if r < ' ' || r > '~' {
+		return -1
+	}
+	return r
 }
 
 // recovered keeps a panic to its request.

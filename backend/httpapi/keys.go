@@ -10,7 +10,10 @@ import (
 )
 
 func keyOf(r account.Record) APIKey {
-	return APIKey{ID: r.ID, Name: r.Name, Owner: r.Owner, CreatedAt: r.CreatedAt, ExpiresAt: r.ExpiresAt, RevokedAt: r.RevokedAt}
+	return APIKey{
+		ID: r.ID, Name: r.Name, HolderKey: r.Holder.Key, HolderKind: string(r.Holder.Kind), Holder: r.Holder.Name, Owner: r.Holder.Owner,
+		Scopes: r.Scopes, CreatedAt: r.CreatedAt, ExpiresAt: r.ExpiresAt, RevokedAt: r.RevokedAt, LastUsedAt: r.LastUsedAt,
+	}
 }
 
 type (
@@ -35,7 +38,7 @@ func (a *API) listKeys(ctx context.Context, _ caller, in *listInput) (*reply[Lis
 	if err != nil {
 		return nil, err
 	}
-	found, err := a.Keys.List(ctx, after, in.Limit+1)
+	found, err := a.Keys.List(ctx, 0, after, in.Limit+1)
 	if err != nil {
 		return nil, err
 	}
@@ -45,7 +48,10 @@ func (a *API) listKeys(ctx context.Context, _ caller, in *listInput) (*reply[Lis
 }
 
 func (a *API) createKey(ctx context.Context, c caller, in *keyCreateInput) (*reply[APIKeySecret], error) {
-	record, text, err := a.Keys.Create(ctx, c.actor, in.Body.Name, time.Duration(in.Body.ExpiresInSeconds)*time.Second)
+	record, text, err := a.Keys.Create(ctx, c.by, c.actor, account.KeyRequest{
+		Holder: account.Holder{Kind: c.by.Kind, Key: c.by.Key, Name: c.by.Name, Owner: c.by.Owner},
+		Name:   in.Body.Name, Scopes: scopesOf(in.Body.Scopes), Life: time.Duration(in.Body.ExpiresInSeconds) * time.Second,
+	})
 	if err != nil {
 		return nil, err
 	}
@@ -57,4 +63,12 @@ func (a *API) createKey(ctx context.Context, c caller, in *keyCreateInput) (*rep
 
 func (a *API) revokeKey(ctx context.Context, c caller, in *keyInput) (*nothing, error) {
 	return &nothing{}, a.Keys.Revoke(ctx, c.actor, in.ID)
+}
+
+// scopesOf gives what a key reaches: all that its holder may where nothing is chosen.
+func scopesOf(chosen []wire.Flag) []wire.Flag {
+	if chosen == nil {
+		return []wire.Flag{account.AllScopes}
+	}
+	return chosen
 }

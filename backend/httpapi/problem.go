@@ -40,6 +40,8 @@ const (
 	CodeMethodNotAllowed     = "method_not_allowed"
 	CodeCrossOrigin          = "cross_origin"
 	CodeCredentialInURL      = "credential_in_url"
+	CodeSecondFactorRequired = "second_factor_required"
+	CodeStepUpRequired       = "step_up_required"
 )
 
 // finer has the codes of statuses that no kind has.

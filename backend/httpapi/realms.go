@@ -74,6 +74,6 @@ func (a *API) createTicket(ctx context.Context, c caller, in *RealmPath) (*reply
 		return nil, err
 	}
 	return &reply[Ticket]{Body: Ticket{
-		Realm: in.realm.Name(), AuthID: c.by.ID, Ticket: string(ticket.Reveal()), ExpiresAt: expires,
+		Realm: in.realm.Name(), AuthID: c.by.AuthID(), Ticket: string(ticket.Reveal()), ExpiresAt: expires,
 	}}, nil
 }

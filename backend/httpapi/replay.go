@@ -56,7 +56,7 @@ func (a *API) once(w http.ResponseWriter, r *http.Request, key string, next http
 	if err != nil {
 		return err
 	}
-	p := replay{a: a, principal: requestOf(r.Context()).principal.ID, key: key}
+	p := replay{a: a, principal: requestOf(r.Context()).principal.Login, key: key}
 	now := a.Now()
 	sealed, err := a.Replays.Begin(r.Context(), p.principal, key, print, now, now.Add(-replayLife), now.Add(-replayStall))
 	if err != nil {

@@ -47,12 +47,14 @@ type route struct {
 	body             int64         // largest body; 0: bodyLimit
 	timeout          time.Duration // 0: answerTimeout; negative: none
 	listing          bool          // shows what the caller sees, and is allowed to everybody
+	first            bool          // is open to who has shown a first factor only
 }
 
 // caller is who asks, as the gates proved it.
 type caller struct {
 	by        account.Principal
 	actor     audit.Actor
+	client    account.Client
 	requestID string
 }
 
@@ -77,7 +79,7 @@ func handle[I, O any, P input[I]](a *API, r route, do func(ctx context.Context, 
 			defer cancel()
 		}
 		known := requestOf(ctx)
-		c := caller{by: known.principal, actor: known.principal.Actor(known.address, known.id), requestID: known.id}
+		c := caller{by: known.principal, actor: known.principal.Actor(known.client()), client: known.client(), requestID: known.id}
 		out, err := func() (*O, error) {
 			if err := a.admit(ctx, c, r, P(in)); err != nil {
 				return nil, err
@@ -114,6 +116,9 @@ func (a *API) answerOf(ctx context.Context, err error) error {
 func (a *API) admit(ctx context.Context, c caller, r route, in targeted) error {
 	if !c.by.Valid() {
 		return errs.E(wire.Unauthenticated, "")
+	}
+	if err := a.assured(c.by, r); err != nil {
+		return err
 	}
 	on, err := in.target(ctx, a)
 	if err != nil {
@@ -177,10 +182,10 @@ var _ Authorizer = Owners{}
 
 // May decides.
 func (Owners) May(_ context.Context, by account.Principal, flag wire.Flag, _ Target) bool {
-	return by.Valid() && (by.Owner || flag == wire.Self)
+	return by.Valid() && (by.Owner && by.Level >= account.AAL2 || flag == wire.Self)
 }
 
 // Sees decides.
 func (Owners) Sees(_ context.Context, by account.Principal, _ Target) bool {
-	return by.Valid() && by.Owner
+	return by.Valid() && by.Owner && by.Level >= account.AAL2
 }

@@ -196,18 +196,25 @@ type DatabaseCredential struct {
 
 // APIKey is an API key without its secret.
 type APIKey struct {
-	ID        string    `json:"id"`
-	Name      string    `json:"name"`
-	Owner     bool      `json:"owner" doc:"May do everything on this server"`
-	CreatedAt time.Time `json:"created_at"`
-	ExpiresAt time.Time `json:"expires_at"`
-	RevokedAt time.Time `json:"revoked_at,omitzero"`
+	ID         string      `json:"id"`
+	Name       string      `json:"name"`
+	HolderKey  wire.Key    `json:"holder_key"`
+	HolderKind string      `json:"holder_kind" enum:"user,service_account"`
+	Holder     string      `json:"holder" doc:"Name of the user or service account that acts with it"`
+	Owner      bool        `json:"owner" doc:"Its holder may administer the server"`
+	Scopes     []wire.Flag `json:"scopes" doc:"The privileges that it may use; * names all that its holder has"`
+	CreatedAt  time.Time   `json:"created_at"`
+	ExpiresAt  time.Time   `json:"expires_at"`
+	RevokedAt  time.Time   `json:"revoked_at,omitzero"`
+	LastUsedAt time.Time   `json:"last_used_at,omitzero" doc:"To the minute"`
 }
 
 // APIKeyCreate makes an API key.
 type APIKeyCreate struct {
-	Name             string `json:"name" minLength:"1" maxLength:"100" doc:"By which you know it again"`
-	ExpiresInSeconds int64  `json:"expires_in_seconds,omitempty" minimum:"60" maximum:"31536000" doc:"Absent: 90 days"`
+	Name             string      `json:"name" minLength:"1" maxLength:"100" doc:"By which you know it again"`
+	ServiceAccount   string      `json:"service_account,omitempty" maxLength:"200" doc:"Name or key of the service account that holds it; absent: you"`
+	Scopes           []wire.Flag `json:"scopes,omitempty" maxItems:"100" doc:"The privileges that it may use, of those that its holder has; absent: *, all of them"`
+	ExpiresInSeconds int64       `json:"expires_in_seconds,omitempty" minimum:"60" maximum:"31536000" doc:"Absent: 90 days"`
 }
 
 // APIKeySecret is an API key with its text, which is shown this once.
@@ -218,10 +225,16 @@ type APIKeySecret struct {
 
 // Whoami tells a caller who it is.
 type Whoami struct {
-	Kind  string `json:"kind"`
-	ID    string `json:"id"`
-	Name  string `json:"name"`
-	Owner bool   `json:"owner"`
+	Kind     string      `json:"kind" enum:"user,service_account"`
+	ID       string      `json:"id" doc:"Key of the user or service account, and name of its WAMP sessions"`
+	Name     string      `json:"name"`
+	Owner    bool        `json:"owner" doc:"May administer the server; it gives no right inside a project"`
+	Login    string      `json:"login" doc:"Id of the login or API key"`
+	Proof    string      `json:"proof" enum:"login,apikey"`
+	Level    string      `json:"level" enum:"aal1,aal2"`
+	FactorAt time.Time   `json:"factor_at,omitzero" doc:"When the second factor was shown"`
+	Until    time.Time   `json:"until,omitzero" doc:"When the login ends"`
+	Scopes   []wire.Flag `json:"scopes,omitempty" doc:"An API key may use these privileges alone; * names all"`
 }
 
 // Version tells which server this is.

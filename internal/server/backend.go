@@ -132,7 +132,7 @@ func (a assignments) Assignments(ctx context.Context, serial wire.Serial) (wire.
 	return a.server.assets.Assignments(ctx, serial)
 }
 
-// endLogin ends what an API key has opened that was revoked or has expired.
+// endLogin ends what a login or an API key has opened that has ended or was revoked.
 func (s *Server) endLogin(id string) {
 	s.tickets.Drop(id)
 	for name := range s.assets.Directory().Realms() {
@@ -141,7 +141,7 @@ func (s *Server) endLogin(id string) {
 			continue // the realm has gone, and its sessions with it
 		}
 		for _, session := range sessions {
-			if session.Role == string(realms.RoleConsole) && session.AuthID == id {
+			if session.Role == string(realms.RoleConsole) && session.Login == id {
 				_ = s.router.Kill(name, session.ID) // it may have left meanwhile
 			}
 		}

@@ -193,8 +193,8 @@ func (w *world) ticket(t tenant, c *wampx.Config) error {
 	if c.Realm == t.device.Name() {
 		realm = t.device
 	}
-	ticket, err := w.tickets.Issue(account.Principal{Kind: account.KindAPIKey, ID: "key-1"}, realm)
-	c.AuthID, c.Ticket = "key-1", ticket
+	ticket, err := w.tickets.Issue(account.Principal{Kind: account.KindUser, Key: 1, Login: "login-1", Proof: account.ProofLogin, Level: account.AAL2}, realm)
+	c.AuthID, c.Ticket = "1", ticket
 	return err
 }
 
