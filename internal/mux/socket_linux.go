@@ -1,0 +1,19 @@
+package mux
+
+import "syscall"
+
+const (
+	tcpNotSentLowat = 25
+	tcpUserTimeout  = 18
+	unsent          = 64 << 10
+	unacknowledged  = 30_000 // milliseconds
+)
+
+// tuneSocket keeps what a user types from waiting behind what the kernel would buffer, and has the kernel notice a peer
+// that is gone. Where it cannot, tunnels work all the same.
+func tuneSocket(_, _ string, c syscall.RawConn) error {
+	return c.Control(func(fd uintptr) {
+		_ = syscall.SetsockoptInt(int(fd), syscall.IPPROTO_TCP, tcpNotSentLowat, unsent) //nolint:gosec // a descriptor is small
+		_ = syscall.SetsockoptInt(int(fd), syscall.IPPROTO_TCP, tcpUserTimeout, unacknowledged)
+	})
+}
