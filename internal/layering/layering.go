@@ -31,11 +31,15 @@ var rows = [][]string{
 
 // sameRow are the arrows allowed within a row, with the reason.
 var sameRow = map[string][]string{
-	"router/transport": {"router/core"},                  // a transport is the outlet of the sessions that the core routes to
-	"db":               {"db/migrations"},                // the migrations are files embedded beside the code that runs them
-	"db/provision":     {"db"},                           // one pool and one error mapping for all that speaks SQL
-	"db/cluster":       {"db"},                           // the cluster waits for readiness with the same client
-	"agent":            {"agent/state", "agent/metrics"}, // parts of the same process
+	"backend/audit/ledger":        {"backend/audit"},                         // proofs are of entries
+	"backend/audit/sequencer":     {"backend/audit", "backend/audit/ledger"}, // it orders entries into logs
+	"router/transport":            {"router/core"},                           // a transport is the outlet of the sessions that the core routes to
+	"backend/account/devicegrant": {"backend/account"},                       // an approval is somebody's, as that package proved them
+	"backend/account/oidc":        {"backend/account"},                       // what a provider vouches for is an identity of that package
+	"db":                          {"db/migrations"},                         // the migrations are files embedded beside the code that runs them
+	"db/provision":                {"db"},                                    // one pool and one error mapping for all that speaks SQL
+	"db/cluster":                  {"db"},                                    // the cluster waits for readiness with the same client
+	"agent":                       {"agent/state", "agent/metrics"},          // parts of the same process
 }
 
 // ban forbids a folder to reach another by any path.
@@ -68,6 +72,7 @@ var owners = map[string][]string{
 	"github.com/gorilla/websocket":  {"router/transport", "router/gateway", "agent", "internal/mux", "internal/wampx"},
 	"github.com/spf13/cobra":        {"internal/cli"},
 	"github.com/danielgtaylor/huma": {"backend/httpapi"},
+	"golang.org/x/mod/sumdb":        {"backend/audit", "db", "internal/server", "internal/cli"},
 }
 
 // Violations gives a sentence for each arrow of imports (package folder to import paths, without tests) that a rule forbids.

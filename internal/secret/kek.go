@@ -61,8 +61,12 @@ func newLocalKey(key []byte) (*localKey, error) {
 	if err != nil {
 		return nil, err
 	}
+	return &localKey{id: idOf(key), aead: aead}, nil
+}
+
+func idOf(key []byte) KeyID {
 	sum := sha256.Sum256(append([]byte("bulkhead key id\n"), key...))
-	return &localKey{id: KeyID(sum[:keyIDSize]), aead: aead}, nil
+	return KeyID(sum[:keyIDSize])
 }
 
 func newAEAD(key []byte) (cipher.AEAD, error) {

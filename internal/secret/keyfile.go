@@ -89,14 +89,20 @@ func EnsureKeyring(path string) (*Keyring, error) {
 	return LoadKeyring(path)
 }
 
-// AddKey writes a new random key to a key file, before the others, and gives the keyring of all. The file comes first: what
-// the new key seals can be opened after a crash.
-func AddKey(path string) (*Keyring, error) {
+// NewKey draws a key-encryption key.
+func NewKey() (Value, KeyID) {
+	key := newKey()
+	return key, idOf(key.bytes)
+}
+
+// AddKey writes a key to a key file, before the others, and gives the keyring of all. The file comes first: what the new
+// key seals can be opened after a crash.
+func AddKey(path string, key Value) (*Keyring, error) {
 	keys, err := readKeys(path, 0o077)
 	if err != nil {
 		return nil, err
 	}
-	if err := writeKeys(path, append([]Value{newKey()}, keys...)); err != nil {
+	if err := writeKeys(path, append([]Value{key}, keys...)); err != nil {
 		return nil, err
 	}
 	return LoadKeyring(path)
@@ -110,11 +116,7 @@ func DropKey(path string, id KeyID) (*Keyring, error) {
 	}
 	var kept []Value
 	for i, key := range keys {
-		local, err := newLocalKey(key.bytes)
-		if err != nil {
-			return nil, fmt.Errorf("%s: key %d: %w", path, i+1, err)
-		}
-		if local.id != id {
+		if idOf(key.bytes) != id {
 			kept = append(kept, key)
 		} else if i == 0 {
 			return nil, fmt.Errorf("key %s seals what is stored from now on: it cannot be dropped", id)

@@ -87,13 +87,14 @@ func TestAKeyIsAddedUsedAndDropped(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	added, err := secret.AddKey(path)
+	key, id := secret.NewKey()
+	added, err := secret.AddKey(path, key)
 	if err != nil {
 		t.Fatal(err)
 	}
 	held.Become(added)
 	second := held.Primary()
-	if ids := held.Keys(); second == first || len(ids) != 2 || ids[1] != first {
+	if ids := held.Keys(); second != id || len(ids) != 2 || ids[1] != first {
 		t.Fatalf("keys %v", ids)
 	}
 	if _, err := held.Open(sealed, "c"); err != nil {

@@ -67,3 +67,6 @@ func KeyOf(sealed []byte) (id KeyID, envelope bool, err error) {
 	v, err := parseSealed(sealed)
 	return v.key, v.format == formatEnvelope, err
 }
+
+// EnvelopeHead is how each envelope of a key begins.
+func EnvelopeHead(id KeyID) []byte { return append([]byte{formatEnvelope}, id[:]...) }

@@ -1,0 +1,81 @@
+package devicegrant
+
+import (
+	"context"
+
+	"bulkhead/backend/account"
+	"bulkhead/backend/audit"
+	"bulkhead/internal/errs"
+	"bulkhead/wire"
+)
+
+// errNoCode is the one answer to a code that is wrong, used, decided or expired.
+var errNoCode = errs.E(wire.NotFound, "no login waits under this code: compare it with the one on your screen; it is valid for ten minutes")
+
+// errStale is the answer to an approver who has not shown a second factor within the last minutes: a login on a device
+// lives longer than the one that approves it, so an unattended browser must not make one.
+var errStale = errs.E(wire.Denied, "approving a login needs a code of your second factor that is not older than five minutes")
+
+// Describe tells who types a code from where the request comes that it belongs to. Wrong codes are counted.
+func (g *Grants) Describe(by account.Principal, userCode string) (Asking, error) {
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	a, err := g.find(by, userCode)
+	if err != nil {
+		return Asking{}, err
+	}
+	code, _ := typed(userCode)
+	return Asking{UserCode: shown(code), From: a.from, AskedAt: a.asked, ExpiresAt: a.expires()}, nil
+}
+
+// Approve lets the program that shows a code log in as by. It wants what Fresh wants.
+func (g *Grants) Approve(ctx context.Context, c account.Client, by account.Principal, userCode string) error {
+	if by.Proof != account.ProofLogin || !by.Fresh(g.now()) {
+		return errStale
+	}
+	return g.decide(ctx, c, by, userCode, approved, audit.LoginApprove)
+}
+
+// Deny ends the request that a code belongs to.
+func (g *Grants) Deny(ctx context.Context, c account.Client, by account.Principal, userCode string) error {
+	return g.decide(ctx, c, by, userCode, denied, audit.LoginDeny)
+}
+
+// decide records the decision, then takes it: what is not recorded does not happen. The request may have gone between.
+func (g *Grants) decide(ctx context.Context, c account.Client, by account.Principal, userCode string, to state, action audit.Action) error {
+	asked, err := g.Describe(by, userCode)
+	if err != nil {
+		return err
+	}
+	if err := g.record.Record(ctx, entry(by.Actor(c), action, asked.From)); err != nil {
+		return errs.Wrap("devicegrant: decide", err)
+	}
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	a, err := g.find(by, userCode)
+	if err != nil {
+		return err
+	}
+	a.state, a.by = to, by
+	return nil
+}
+
+// find is called with mu held. Who has no second factor has no business here.
+func (g *Grants) find(by account.Principal, userCode string) (*grant, error) {
+	now := g.now()
+	if !by.Valid() || by.Proof != account.ProofLogin || by.Level != account.AAL2 {
+		return nil, errs.E(wire.Denied, "log in with your second factor to approve the login of a device")
+	}
+	if g.guesses.exhausted(now, by.Key) {
+		return nil, errs.E(wire.Exhausted, "too many wrong codes: try again in %d minutes", int(guessWindow.Minutes()))
+	}
+	code, ok := typed(userCode)
+	if ok {
+		a := g.users[hashOf(code)]
+		if a != nil && a.state == pending && now.Before(a.expires()) {
+			return a, nil
+		}
+	}
+	g.guesses.wrong(now, by.Key)
+	return nil, errNoCode
+}
