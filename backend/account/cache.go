@@ -18,27 +18,27 @@ const (
 
 // cache remembers records, and that there is none, for at most cacheLife. Callers that ask for the same id at once share
 // one look-up.
-type cache struct {
-	store KeyStore
-	now   func() time.Time
+type cache[T any] struct {
+	find func(ctx context.Context, id string) (T, error)
+	now  func() time.Time
 
 	mu      sync.Mutex // guards entries
-	entries map[string]*lookup
+	entries map[string]*lookup[T]
 }
 
 // lookup is one look-up; record, err are set before done is closed.
-type lookup struct {
+type lookup[T any] struct {
 	done   chan struct{}
 	begun  time.Time
-	record Record
+	record T
 	err    error
 }
 
-func newCache(store KeyStore, now func() time.Time) *cache {
-	return &cache{store: store, now: now, entries: map[string]*lookup{}}
+func newCache[T any](find func(ctx context.Context, id string) (T, error), now func() time.Time) *cache[T] {
+	return &cache[T]{find: find, now: now, entries: map[string]*lookup[T]{}}
 }
 
-func (c *cache) record(ctx context.Context, id string) (Record, error) {
+func (c *cache[T]) record(ctx context.Context, id string) (T, error) {
 	found, mine := c.entry(id)
 	if mine {
 		c.fill(ctx, id, found)
@@ -47,12 +47,13 @@ func (c *cache) record(ctx context.Context, id string) (Record, error) {
 	case <-found.done:
 		return found.record, found.err
 	case <-ctx.Done():
-		return Record{}, ctx.Err()
+		var none T
+		return none, ctx.Err()
 	}
 }
 
 // entry gives the look-up to wait for, and whether the caller is the one to do it.
-func (c *cache) entry(id string) (found *lookup, mine bool) {
+func (c *cache[T]) entry(id string) (found *lookup[T], mine bool) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	now := c.now()
@@ -60,25 +61,25 @@ func (c *cache) entry(id string) (found *lookup, mine bool) {
 		return found, false
 	}
 	c.makeRoom(now)
-	found = &lookup{done: make(chan struct{}), begun: now}
+	found = &lookup[T]{done: make(chan struct{}), begun: now}
 	c.entries[id] = found
 	return found, true
 }
 
 // fill does the look-up in the caller's goroutine but without its cancellation, since others wait for it too. A failure
 // is not remembered.
-func (c *cache) fill(ctx context.Context, id string, l *lookup) {
+func (c *cache[T]) fill(ctx context.Context, id string, l *lookup[T]) {
 	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), lookupLimit)
 	defer cancel()
 	defer close(l.done)
 	l.err = errs.E(wire.Internal, "") // what those who wait get if the store panics
-	l.record, l.err = c.store.APIKey(ctx, id)
+	l.record, l.err = c.find(ctx, id)
 	if l.err != nil && errs.KindOf(l.err) != wire.NotFound {
 		c.forgetIf(id, l)
 	}
 }
 
-func (c *cache) makeRoom(now time.Time) {
+func (c *cache[T]) makeRoom(now time.Time) {
 	if len(c.entries) < cacheSize {
 		return
 	}
@@ -95,14 +96,14 @@ func (c *cache) makeRoom(now time.Time) {
 	}
 }
 
-func (c *cache) forget(id string) {
+func (c *cache[T]) forget(id string) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	delete(c.entries, id)
 }
 
 // forgetIf forgets a look-up unless a newer one has taken its place.
-func (c *cache) forgetIf(id string, l *lookup) {
+func (c *cache[T]) forgetIf(id string, l *lookup[T]) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	if c.entries[id] == l {

@@ -81,14 +81,14 @@ type KeyStore interface {
 type Keys struct {
 	store   KeyStore
 	now     func() time.Time
-	seen    *cache
+	seen    *cache[Record]
 	revoked []func(id string)
 }
 
 // NewKeys makes Keys over a store. Each of revoked is told the id of a key that has just been revoked, so that what it
 // opened can be ended; it must not block.
 func NewKeys(store KeyStore, now func() time.Time, revoked ...func(id string)) *Keys {
-	return &Keys{store: store, now: now, seen: newCache(store, now), revoked: revoked}
+	return &Keys{store: store, now: now, seen: newCache(store.APIKey, now), revoked: revoked}
 }
 
 // errRefused is the one answer to an unknown, wrong, expired and revoked key.

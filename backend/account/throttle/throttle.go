@@ -1,0 +1,206 @@
+// Package throttle slows down who guesses.
+//
+// It promises that of any number of tries at once no more than the limit come through; that who guesses too often waits,
+// each time twice as long; that a wait holds for the address from which the guesses came, and never for their victim at
+// another; and that its memory is bounded.
+package throttle
+
+import (
+	"fmt"
+	"net/netip"
+	"sync"
+	"time"
+
+	"bulkhead/internal/errs"
+	"bulkhead/wire"
+)
+
+// Limits are how many tries fail before one has to wait.
+type Limits struct {
+	Each    int           // of one name from one address
+	Address int           // of all names from one address, behind which may be an office
+	Window  time.Duration // in which they are counted, and the first wait
+	Longest time.Duration // wait
+}
+
+// Default is what people who mistype never meet.
+var Default = Limits{Each: 5, Address: 40, Window: 15 * time.Minute, Longest: 24 * time.Hour}
+
+// maxCounts bounds each of the memories. When one is full, what has waited out goes first.
+const maxCounts = 100_000
+
+// Throttle counts. Make one with New.
+type Throttle struct {
+	limits Limits
+	now    func() time.Time
+
+	mu        sync.Mutex // guards all below
+	each      map[pair]*count
+	addresses map[netip.Prefix]*count
+	known     map[pair]time.Time // where a name was right before
+}
+
+type pair struct {
+	name string
+	from netip.Prefix
+}
+
+// count is of tries that failed, or are on their way.
+type count struct {
+	failed int
+	since  time.Time
+	until  time.Time // who tries waits until then
+	waits  int       // how many waits there were in a row
+}
+
+// New makes a Throttle.
+func New(l Limits, now func() time.Time) *Throttle {
+	return &Throttle{limits: l, now: now, each: map[pair]*count{}, addresses: map[netip.Prefix]*count{}, known: map[pair]time.Time{}}
+}
+
+// Try is one try that was let through. It counts as failed until it has Passed.
+type Try struct {
+	throttle *Throttle
+	pair     pair
+	passed   bool
+	// Known tells that this name was right before from this address.
+	Known bool
+}
+
+// Begin lets a try through, or tells how long to wait. It counts before it is known how the try ends, so that many at once
+// are no way around the limit.
+func (t *Throttle) Begin(name, address string) (*Try, error) {
+	p := pair{name, network(address)}
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	now := t.now()
+	one := counted(t.each, p, t.limits.Each, now, t.limits)
+	all := counted(t.addresses, p.from, t.limits.Address, now, t.limits)
+	for _, c := range []*count{one, all} {
+		if now.Before(c.until) {
+			return nil, errs.E(wire.Exhausted, "too many tries from here: wait %s, or try from elsewhere", readable(c.until.Sub(now)))
+		}
+	}
+	one.add(t.limits.Each, now, t.limits)
+	all.add(t.limits.Address, now, t.limits)
+	_, known := t.known[p]
+	return &Try{throttle: t, pair: p, Known: known}, nil
+}
+
+// Passed takes the try back: it was right.
+func (y *Try) Passed() {
+	t := y.throttle
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	if y.passed {
+		return
+	}
+	y.passed = true
+	delete(t.each, y.pair)
+	if c, ok := t.addresses[y.pair.from]; ok {
+		c.takeBack(t.limits.Address)
+	}
+	makeRoom(t.known, func(time.Time) bool { return false })
+	t.known[y.pair] = t.now()
+}
+
+// Void takes the try back without having been right: it was not looked at.
+func (y *Try) Void() {
+	t := y.throttle
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	if y.passed {
+		return
+	}
+	y.passed = true
+	if c, ok := t.each[y.pair]; ok {
+		c.takeBack(t.limits.Each)
+	}
+	if c, ok := t.addresses[y.pair.from]; ok {
+		c.takeBack(t.limits.Address)
+	}
+}
+
+func (c *count) add(limit int, now time.Time, l Limits) {
+	if c.failed == 0 {
+		c.since = now
+	}
+	c.failed++
+	if c.failed < limit {
+		return
+	}
+	c.until = now.Add(min(l.Window<<min(c.waits, 20), l.Longest))
+	c.waits++
+}
+
+// takeBack undoes add, and the wait that it began.
+func (c *count) takeBack(limit int) {
+	if c.failed >= limit {
+		c.until = time.Time{}
+		c.waits = max(0, c.waits-1)
+	}
+	c.failed = max(0, c.failed-1)
+}
+
+// stale reports whether a count has nothing to say any more.
+func (c *count) stale(now time.Time, l Limits) bool {
+	return now.Sub(c.since) >= l.Window && now.Sub(c.until) >= l.Longest
+}
+
+// counted gives the count of a key, begun anew where its window or its wait is over.
+func counted[K comparable](all map[K]*count, key K, limit int, now time.Time, l Limits) *count {
+	c, ok := all[key]
+	switch {
+	case !ok:
+		makeRoom(all, func(c *count) bool { return c.stale(now, l) })
+		c = &count{since: now}
+		all[key] = c
+	case c.stale(now, l):
+		*c = count{since: now}
+	case now.Before(c.until): // waits
+	case c.failed >= limit, now.Sub(c.since) >= l.Window:
+		c.failed, c.since = 0, now
+	}
+	return c
+}
+
+func makeRoom[K comparable, V any](all map[K]V, stale func(V) bool) {
+	if len(all) < maxCounts {
+		return
+	}
+	for key, v := range all {
+		if stale(v) {
+			delete(all, key)
+		}
+	}
+	for key := range all { // any: Go's order is random
+		if len(all) < maxCounts {
+			return
+		}
+		delete(all, key)
+	}
+}
+
+// network is what one has who has an address: the address, of IPv6 the network of 64 bits.
+func network(address string) netip.Prefix {
+	a, err := netip.ParseAddr(address)
+	if err != nil {
+		return netip.Prefix{} // all that is unknown is one
+	}
+	bits := 32
+	if a = a.Unmap().WithZone(""); a.Is6() {
+		bits = 64
+	}
+	p, err := a.Prefix(bits)
+	if err != nil {
+		return netip.Prefix{}
+	}
+	return p
+}
+
+func readable(d time.Duration) string {
+	if d > 90*time.Second {
+		return fmt.Sprintf("%d minutes", (d+time.Minute-1)/time.Minute)
+	}
+	return fmt.Sprintf("%d seconds", (d+time.Second-1)/time.Second)
+}
