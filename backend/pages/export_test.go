@@ -1,0 +1,4 @@
+package pages
+
+// LocalPath is for tests.
+var LocalPath = localPath

@@ -1,0 +1,400 @@
+package pages_test
+
+import (
+	"context"
+	"io"
+	"log/slog"
+	"net/http"
+	"net/http/cookiejar"
+	"net/http/httptest"
+	"net/url"
+	"regexp"
+	"strings"
+	"sync"
+	"testing"
+	"time"
+
+	"go.uber.org/goleak"
+
+	"bulkhead/backend/account"
+	"bulkhead/backend/account/devicegrant"
+	"bulkhead/backend/account/oidc"
+	"bulkhead/backend/audit"
+	"bulkhead/backend/pages"
+	"bulkhead/internal/errs"
+	"bulkhead/internal/secret"
+	"bulkhead/wire"
+)
+
+func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
+
+const (
+	rightPassword = "correct horse"
+	rightCode     = "123456"
+	recoveryCode  = "aaaa-bbbb"
+)
+
+// stage is the pages over TLS. Who proves people is played here, so that each answer of theirs can be had; the real ones are
+// behind the pages in the tests with a browser.
+type stage struct {
+	t       *testing.T
+	server  *httptest.Server
+	people  *people
+	grants  *devicegrant.Grants
+	keys    *keys
+	outside *outside
+}
+
+func newStage(t *testing.T) *stage {
+	t.Helper()
+	s := &stage{t: t, people: newPeople(), keys: &keys{}, outside: &outside{}}
+	s.grants = devicegrant.New(s.people.now, record{})
+	s.server = httptest.NewUnstartedServer(nil)
+	s.server.Config.ErrorLog = slog.NewLogLogger(slog.DiscardHandler, slog.LevelError)
+	s.server.StartTLS()
+	t.Cleanup(s.server.Close)
+	made, err := pages.New(pages.Config{
+		Logins: s.people, Providers: s.outside, Devices: s.grants, Keys: s.keys, Public: s.server.URL, Log: slog.New(slog.DiscardHandler), Now: s.people.now,
+		Projects: func(context.Context, account.Principal) ([]pages.Project, bool, error) {
+			return []pages.Project{{Name: "plant-a", Title: `<script>alert(1)</script>`, DeviceRealm: "device-1"}}, false, nil
+		},
+		Version: "1.2.3",
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	s.server.Config.Handler = made
+	return s
+}
+
+// browser is a client that keeps cookies, follows nothing, and names its origin as browsers do.
+type browser struct {
+	s      *stage
+	client *http.Client
+}
+
+func (s *stage) browser() *browser {
+	s.t.Helper()
+	jar, err := cookiejar.New(nil)
+	if err != nil {
+		s.t.Fatal(err)
+	}
+	client := *s.server.Client()
+	client.Jar = jar
+	client.CheckRedirect = func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse }
+	return &browser{s, &client}
+}
+
+type answer struct {
+	status int
+	header http.Header
+	body   string
+	set    []*http.Cookie
+}
+
+func (a answer) location() string { return a.header.Get("Location") }
+
+func (b *browser) do(r *http.Request) answer {
+	b.s.t.Helper()
+	response, err := b.client.Do(r)
+	if err != nil {
+		b.s.t.Fatal(err)
+	}
+	defer response.Body.Close()
+	body, err := io.ReadAll(response.Body)
+	if err != nil {
+		b.s.t.Fatal(err)
+	}
+	return answer{response.StatusCode, response.Header, string(body), response.Cookies()}
+}
+
+func (b *browser) request(method, path, body string) *http.Request {
+	b.s.t.Helper()
+	r, err := http.NewRequestWithContext(b.s.t.Context(), method, b.s.server.URL+path, strings.NewReader(body))
+	if err != nil {
+		b.s.t.Fatal(err)
+	}
+	return r
+}
+
+func (b *browser) get(path string) answer {
+	b.s.t.Helper()
+	return b.do(b.request(http.MethodGet, path, ""))
+}
+
+func (b *browser) form(path string, fields ...string) *http.Request {
+	b.s.t.Helper()
+	form := url.Values{}
+	for i := 0; i < len(fields); i += 2 {
+		form.Add(fields[i], fields[i+1])
+	}
+	r := b.request(http.MethodPost, path, form.Encode())
+	r.Header.Set("Content-Type", "application/x-www-form-urlencoded")
+	r.Header.Set("Origin", b.s.server.URL)
+	r.Header.Set("Sec-Fetch-Site", "same-origin")
+	return r
+}
+
+func (b *browser) post(path string, fields ...string) answer {
+	b.s.t.Helper()
+	return b.do(b.form(path, fields...))
+}
+
+// token is what the browser's cookie has.
+func (b *browser) token() string {
+	u, err := url.Parse(b.s.server.URL)
+	if err != nil {
+		b.s.t.Fatal(err)
+	}
+	for _, c := range b.client.Jar.Cookies(u) {
+		if c.Name == pages.CookieName {
+			return c.Value
+		}
+	}
+	return ""
+}
+
+// loggedIn is a browser of somebody who has shown both factors just now.
+func (s *stage) loggedIn() *browser {
+	s.t.Helper()
+	b := s.browser()
+	b.want(b.post("/login", "name", "olga", "password", rightPassword), http.StatusSeeOther, "/login/second-factor")
+	b.want(b.post("/login/second-factor", "code", rightCode), http.StatusSeeOther, "/")
+	return b
+}
+
+// want checks the status, and where the answer leads or a text that it has.
+func (b *browser) want(a answer, status int, says string) answer {
+	b.s.t.Helper()
+	if a.status != status || (a.location() != says && !strings.Contains(a.body, says)) {
+		b.s.t.Fatalf("status %d to %q, want %d and %q:\n%s", a.status, a.location(), status, says, a.body)
+	}
+	return a
+}
+
+var hidden = regexp.MustCompile(`<input type="hidden" name="([^"]*)" value="([^"]*)">`)
+
+// again sends the form of a page again, with more fields.
+func (b *browser) again(a answer, path string, more ...string) answer {
+	b.s.t.Helper()
+	for _, found := range hidden.FindAllStringSubmatch(a.body, -1) {
+		more = append(more, found[1], found[2])
+	}
+	return b.post(path, more...)
+}
+
+// people plays account.Logins.
+type people struct {
+	mu       sync.Mutex // guards all below
+	at       time.Time
+	sessions map[string]account.Principal
+	enrolled bool
+	fault    error // of every question
+	ended    []string
+	made     int
+}
+
+func newPeople() *people {
+	return &people{at: time.Now(), sessions: map[string]account.Principal{}, enrolled: true}
+}
+
+func (p *people) now() time.Time {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	return p.at
+}
+
+func (p *people) later(d time.Duration) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	p.at = p.at.Add(d)
+}
+
+// session is called with mu held.
+func (p *people) session(level account.Level) account.Session {
+	p.made++
+	token := string(secret.Random().Reveal())
+	by := account.Principal{
+		Kind: account.KindUser, Key: 7, Name: "Olga <Owner>", Login: "login-" + token[:8], Proof: account.ProofLogin, Level: level,
+	}
+	if level == account.AAL2 {
+		by.FactorAt = p.at
+	}
+	p.sessions[token] = by
+	return account.Session{Token: secret.FromString(token), Login: account.Login{ID: by.Login, User: by.Key, Kind: account.LoginBrowser, Level: level}}
+}
+
+// replace is called with mu held.
+func (p *people) replace(by account.Principal, level account.Level) account.Session {
+	for token, known := range p.sessions {
+		if known.Login == by.Login {
+			delete(p.sessions, token)
+		}
+	}
+	return p.session(level)
+}
+
+func (p *people) Password(_ context.Context, _ account.Client, _ account.LoginKind, name string, password secret.Value) (account.Session, error) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	switch {
+	case p.fault != nil:
+		return account.Session{}, p.fault
+	case name != "olga" || string(password.Reveal()) != rightPassword:
+		return account.Session{}, errs.E(wire.Unauthenticated, "name or password is wrong")
+	}
+	return p.session(account.AAL1), nil
+}
+
+func (p *people) Identified(context.Context, account.Client, account.LoginKind, account.Identity) (account.Session, error) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	return p.session(account.AAL1), p.fault
+}
+
+func (p *people) Authenticate(_ context.Context, token string) (account.Principal, error) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	by, ok := p.sessions[token]
+	switch {
+	case p.fault != nil:
+		return account.Principal{}, p.fault
+	case !ok:
+		return account.Principal{}, errs.E(wire.Unauthenticated, "not logged in")
+	}
+	return by, nil
+}
+
+func (p *people) Enrolled(context.Context, account.Principal) (bool, error) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	return p.enrolled, p.fault
+}
+
+func (p *people) Enrol(context.Context, account.Client, account.Principal) (account.Enrolment, error) {
+	return account.Enrolment{Secret: secret.FromString("JBSWY3DPEHPK3PXP"), PNG: secret.FromString("PNG")}, nil
+}
+
+func (p *people) ConfirmEnrolment(_ context.Context, _ account.Client, by account.Principal, code string) (account.Session, []secret.Value, error) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	if code != rightCode {
+		return account.Session{}, nil, errs.E(wire.Unauthenticated, "the code is not right")
+	}
+	p.enrolled = true
+	return p.replace(by, account.AAL2), []secret.Value{secret.FromString(recoveryCode)}, nil
+}
+
+func (p *people) SecondFactor(_ context.Context, _ account.Client, by account.Principal, code string) (account.Session, error) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	if code != rightCode && code != recoveryCode {
+		return account.Session{}, errs.E(wire.Unauthenticated, "the code is not right")
+	}
+	return p.replace(by, account.AAL2), nil
+}
+
+func (p *people) List(context.Context, account.Principal) ([]account.Login, error) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	var list []account.Login
+	for _, by := range p.sessions {
+		list = append(list, account.Login{ID: by.Login, Kind: account.LoginBrowser, Level: by.Level, Agent: `"><script>`, SeenAt: p.at, ExpiresAt: p.at})
+	}
+	return list, nil
+}
+
+func (p *people) End(_ context.Context, _ account.Client, _ account.Principal, id string) error {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	p.ended = append(p.ended, id)
+	for token, by := range p.sessions {
+		if by.Login == id {
+			delete(p.sessions, token)
+			return nil
+		}
+	}
+	return errs.E(wire.NotFound, "no such login")
+}
+
+func (p *people) IDToken(context.Context, account.Principal) (wire.Key, secret.Value, error) {
+	return 3, secret.FromString("id-token"), nil
+}
+
+// outside plays the providers.
+type outside struct {
+	logout string
+	fault  error
+	ask    oidc.Ask
+	back   string
+}
+
+func (o *outside) Choices(context.Context) ([]oidc.Choice, error) {
+	return []oidc.Choice{{Slug: "sample", Title: "Sample provider"}}, nil
+}
+
+func (o *outside) ChoiceOf(_ context.Context, address string) (oidc.Choice, error) {
+	if strings.HasSuffix(address, "@plant.example") {
+		return oidc.Choice{Slug: "plant", Title: "Plant"}, nil
+	}
+	return oidc.Choice{}, errs.E(wire.NotFound, "no such provider")
+}
+
+func (o *outside) Begin(_ context.Context, _ account.Client, ask oidc.Ask) (oidc.Start, error) {
+	o.ask = ask
+	return oidc.Start{URL: "https://idp.example/authorize?state=x", Transaction: secret.FromString("transaction")}, o.fault
+}
+
+func (o *outside) Finish(_ context.Context, _ account.Client, slug, transaction string, query url.Values) (oidc.Proof, error) {
+	if slug != "sample" || transaction != "transaction" || query.Get("code") == "" {
+		return oidc.Proof{}, errs.E(wire.Unauthenticated, "this login could not be completed")
+	}
+	return oidc.Proof{ReturnTo: o.back}, nil
+}
+
+func (o *outside) LogoutURL(context.Context, wire.Key, secret.Value) (string, error) {
+	return o.logout, o.fault
+}
+
+type record struct{}
+
+func (record) Record(context.Context, audit.Entry) error { return nil }
+
+// keys plays account.Keys.
+type keys struct {
+	mu      sync.Mutex // guards made and revoked
+	made    []account.KeyRequest
+	revoked []string
+	fault   error
+}
+
+func (k *keys) Create(_ context.Context, _ account.Principal, _ audit.Actor, q account.KeyRequest) (account.Record, secret.Value, error) {
+	k.mu.Lock()
+	defer k.mu.Unlock()
+	if k.fault != nil {
+		return account.Record{}, secret.Value{}, k.fault
+	}
+	k.made = append(k.made, q)
+	return account.Record{Name: q.Name}, secret.FromString("bhk_the-key"), nil
+}
+
+func (k *keys) Find(_ context.Context, id string) (account.Record, error) {
+	switch id {
+	case "mine":
+		return account.Record{ID: id, Holder: account.Holder{Key: 7}}, nil
+	case "other":
+		return account.Record{ID: id, Holder: account.Holder{Key: 8}}, nil
+	}
+	return account.Record{}, errs.E(wire.NotFound, "no such API key")
+}
+
+func (k *keys) List(context.Context, wire.Key, string, int) ([]account.Record, error) {
+	return []account.Record{{ID: "mine", Name: "exporter", Scopes: []wire.Flag{"*"}}}, nil
+}
+
+func (k *keys) Revoke(_ context.Context, _ audit.Actor, id string) error {
+	k.mu.Lock()
+	defer k.mu.Unlock()
+	k.revoked = append(k.revoked, id)
+	return nil
+}
