@@ -54,6 +54,23 @@ const (
 	SecretsRewrap Action = "secrets.rewrap"  // everything stored was given the newest key
 	SecretsDrop   Action = "secrets.drop_key"
 
+	GrantCreate       Action = "grant.create"
+	GrantUpdate       Action = "grant.update" // some of its flags were taken back
+	GrantRevoke       Action = "grant.revoke"
+	MemberAdd         Action = "member.add"
+	MemberUpdate      Action = "member.update" // to what it is limited
+	MemberRemove      Action = "member.remove" // with all that it was granted in the project
+	DefaultsUpdate    Action = "project.update_defaults"
+	OwnerOffer        Action = "ownership.offer"
+	OwnerAccept       Action = "ownership.accept"
+	OwnerDecline      Action = "ownership.decline"
+	OwnerRemove       Action = "ownership.remove"
+	GroupCreate       Action = "group.create"
+	GroupUpdate       Action = "group.update"
+	GroupDelete       Action = "group.delete"
+	GroupAddDevice    Action = "group.add_device"
+	GroupRemoveDevice Action = "group.remove_device"
+
 	AccessRefuse Action = "access.refuse" // somebody who is known asked for what it may not have
 	RefusalCount Action = "refusal.count" // how many refusals of a kind were not written one by one
 )
@@ -70,5 +87,8 @@ var severities = map[Action]Severity{
 	ProviderCreate: Notice, ProviderUpdate: Notice, ProviderDelete: Warning, ProviderRefuse: Notice,
 	LoginApprove: Notice, LoginDeny: Notice,
 	SecretsAddKey: Warning, SecretsRewrap: Notice, SecretsDrop: Warning,
+	GrantCreate: Notice, GrantUpdate: Notice, GrantRevoke: Notice, MemberAdd: Notice, MemberUpdate: Notice, MemberRemove: Notice,
+	DefaultsUpdate: Warning, OwnerOffer: Notice, OwnerAccept: Warning, OwnerDecline: Info, OwnerRemove: Warning,
+	GroupCreate: Info, GroupUpdate: Info, GroupDelete: Notice, GroupAddDevice: Notice, GroupRemoveDevice: Notice,
 	AccessRefuse: Notice, RefusalCount: Warning,
 }
