@@ -18,6 +18,7 @@ type Store interface {
 	InstallationStore
 	DeviceStore
 	ServiceStore
+	GroupStore
 	// Inventory reads, at one moment, all that the directory is made of.
 	Inventory(ctx context.Context) (Inventory, error)
 }

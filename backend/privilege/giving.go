@@ -114,7 +114,7 @@ func (s *Snapshot) Everywhere(by Subject, flag wire.Flag, projectKey wire.Key, n
 // Owns reports whether by owns the project, as a person or with an API key that names everything.
 func (s *Snapshot) Owns(by Subject, projectKey wire.Key) bool {
 	p, ok := s.principals.get(by.Key)
-	if !ok || p.Suspended || !projectKey.Valid() || by.Scoped && by.Scopes != known {
+	if !ok || p.Suspended || !projectKey.Valid() || !by.Unbounded() {
 		return false
 	}
 	at, ok := s.projects.get(projectKey)

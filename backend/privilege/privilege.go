@@ -25,6 +25,9 @@ type Subject struct {
 	Scopes Set
 }
 
+// Unbounded reports whether all that its key holds is open to the subject: it is no API key, or one that names everything.
+func (s Subject) Unbounded() bool { return !s.Scoped || s.Scopes == known }
+
 // Asset is what is asked about. The key of a data backend is that of its app.
 type Asset struct {
 	Kind    wire.AssetKind `json:"kind"`

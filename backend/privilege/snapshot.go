@@ -126,11 +126,9 @@ func (s *Snapshot) WithProject(p Project) *Snapshot {
 	return &next
 }
 
-// WithoutProject gives a snapshot in which a project is gone.
-func (s *Snapshot) WithoutProject(key wire.Key) *Snapshot {
-	next := *s
-	next.projects.remove(key)
-	return &next
+// WithoutProject gives a snapshot in which a project has nothing and nobody, as of a revision.
+func (s *Snapshot) WithoutProject(key wire.Key, revision int64) *Snapshot {
+	return s.WithProject(Project{Key: key, Revision: revision})
 }
 
 // WithHolder gives a snapshot in which all that one principal has in a project is replaced by what p has of it; the rest of p
@@ -164,13 +162,12 @@ func (s *Snapshot) Revision(projectKey wire.Key) int64 {
 	return 0
 }
 
-// Revisions lists the revisions of all projects.
-func (s *Snapshot) Revisions() map[wire.Key]int64 {
-	list := map[wire.Key]int64{}
-	for key, p := range s.projects.all {
-		list[key] = p.revision
+// Defaults gives what each member of a project may do with every asset in it.
+func (s *Snapshot) Defaults(projectKey wire.Key) Set {
+	if p, ok := s.projects.get(projectKey); ok {
+		return p.defaults
 	}
-	return list
+	return 0
 }
 
 func build(p Project) *project {
