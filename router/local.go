@@ -134,6 +134,9 @@ func (e *local) Join(transport.Policy, *transport.Budget, *transport.Meter) bool
 	return !e.killed && !e.finishing
 }
 
+// More says that it is not known whether there is more.
+func (e *local) More() bool { return false }
+
 // Receive waits for the peer's next message.
 func (e *local) Receive() (message.Message, error) {
 	select {
@@ -163,8 +166,11 @@ func (e *local) isFinishing() bool {
 	return e.finishing
 }
 
-// Deliver is Send: a peer in this process shares no encoding.
-func (e *local) Deliver(p *transport.Parcel) error { return e.Send(p.Message) }
+// SendIn is Send: what is written to a peer in this process costs no system call.
+func (e *local) SendIn(_ *transport.Outbox, m message.Message) error { return e.Send(m) }
+
+// DeliverIn is Send: a peer in this process shares no encoding.
+func (e *local) DeliverIn(_ *transport.Outbox, p *transport.Parcel) error { return e.Send(p.Message) }
 
 // Send queues a message.
 func (e *local) Send(msg message.Message) error {

@@ -227,6 +227,7 @@ func (m *member) ask(msg message.Message) (message.Message, error) {
 	if err != nil {
 		return nil, err
 	}
+	m.outbox.Flush() // nobody waits for an authorizer
 	ok, err := m.authorizer.Authorize(m.nexusSession(), asked)
 	if ok && err == nil {
 		ok, err = m.askTestament(asked)

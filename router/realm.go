@@ -20,8 +20,10 @@ import (
 // endpoint is the router's side of a peer: a link, or a peer in this process.
 type endpoint interface {
 	Receive() (message.Message, error)
+	More() bool // the next message is there already
 	Send(message.Message) error
-	Deliver(*transport.Parcel) error
+	SendIn(*transport.Outbox, message.Message) error
+	DeliverIn(*transport.Outbox, *transport.Parcel) error
 	Finish(last message.Message, within time.Duration)
 	Join(p transport.Policy, b *transport.Budget, m *transport.Meter) bool
 	Peer() transport.Peer
@@ -39,6 +41,7 @@ type member struct {
 	rate       *bucket
 	authorizer nexus.Authorizer // nil but in realms of an embedder's
 	slow       atomic.Bool      // its queue was full, it is being closed
+	outbox     transport.Outbox // what follows from its messages; of its reader
 }
 
 // realm owns one core.Realm: it serializes the calls to it and carries what comes out.
@@ -57,6 +60,7 @@ type realm struct {
 	core        *core.Realm            //
 	members     map[message.ID]*member //
 	closed      bool                   //
+	outbox      *transport.Outbox      // of the one who calls the core
 	leaving     []*member              // whose queues were full during a call of the core
 	submissions []submission           // what the core gave to the tables during a call
 	timer       *time.Timer            // calls tick
@@ -131,22 +135,29 @@ func (re *realm) handle(m *member, msg message.Message) error {
 		return transport.ErrClosed
 	}
 	pending, err := re.handleLocked(m, msg)
-	re.submit(pending)
+	if len(pending) > 0 {
+		m.outbox.Flush() // what takes them may take its time
+		re.submit(pending)
+	}
 	return err
 }
 
 // handleLocked unlocks, even if the core panics.
 func (re *realm) handleLocked(m *member, msg message.Message) ([]submission, error) {
 	defer re.mu.Unlock()
+	re.outbox = &m.outbox
 	err := re.core.Handle(m.session, msg, time.Now())
 	return re.settle(), err
 }
 
 // locked runs f, which may call the core, with the lock held, and sees to what follows from it.
 func (re *realm) locked(f func()) {
+	var outbox transport.Outbox
+	defer outbox.Flush()
 	re.submit(func() []submission {
 		re.mu.Lock()
 		defer re.mu.Unlock() // even if the core panics
+		re.outbox = &outbox
 		f()
 		return re.settle()
 	}())
@@ -237,7 +248,7 @@ func (re *realm) tick() {
 // Send implements core.Output.
 func (re *realm) Send(to *core.Session, m message.Message) bool {
 	at := to.Handle.(*member)
-	return re.sent(at, m, at.end.Send(m))
+	return re.sent(at, m, at.end.SendIn(re.outbox, m))
 }
 
 // Fanout implements core.Output: one encoding for all receivers that share a serializer.
@@ -245,7 +256,7 @@ func (re *realm) Fanout(to []*core.Session, e *message.Event) {
 	p := transport.Parcel{Message: e}
 	for _, s := range to {
 		m := s.Handle.(*member)
-		re.sent(m, e, m.end.Deliver(&p))
+		re.sent(m, e, m.end.DeliverIn(re.outbox, &p))
 	}
 	re.class.encoded.Add(uint64(p.Encoded))
 	re.class.shared.Add(uint64(p.Shared))
@@ -269,7 +280,7 @@ func (re *realm) sent(m *member, msg message.Message, err error) bool {
 	case errors.Is(err, transport.ErrTooLarge):
 		re.class.tooLarge.Add(1)
 		if result, ok := msg.(*message.Result); ok {
-			_ = m.end.Send(failure(message.CodeCall, result.Request, errTooLarge)) // a caller that is gone need not know
+			_ = m.end.SendIn(re.outbox, failure(message.CodeCall, result.Request, errTooLarge)) // a caller that is gone need not know
 		}
 	case !errors.Is(err, transport.ErrClosed):
 		re.class.unencodable.Add(1)

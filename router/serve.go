@@ -28,13 +28,21 @@ func (r *Router) join(l *transport.Link) (session func()) {
 // run handles a member's messages until it leaves.
 func (r *Router) run(m *member) {
 	defer r.leaveSafely(m)
-	for {
+	defer m.outbox.Flush()
+	for gathered := 1; ; gathered++ {
 		if err := r.step(m); err != nil {
 			r.part(m, err)
 			return
 		}
+		if gathered == mostGathered || !m.end.More() {
+			m.outbox.Flush()
+			gathered = 0
+		}
 	}
 }
+
+// mostGathered is how many messages of a session are handled before what follows from them is written.
+const mostGathered = 32
 
 // errLeft ends a session that said GOODBYE, ABORT or nothing.
 var errLeft = errors.New("the peer has left")

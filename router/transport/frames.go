@@ -66,6 +66,25 @@ func (s *wsSource) read(limit int) (*[]byte, error) {
 	return buf, nil
 }
 
+// more looks for a message in one frame.
+func (s *wsSource) more() bool {
+	b := s.in.data
+	if len(b) < 2 || b[0]&finalBit == 0 || b[0]&opMask >= codeClose {
+		return false
+	}
+	head, size := 2+4, int(b[1]&^maskBit)
+	switch size {
+	case 126:
+		if head += 2; len(b) < head {
+			return false
+		}
+		size = int(binary.BigEndian.Uint16(b[2:]))
+	case 127:
+		return false // it is more than is read at once
+	}
+	return len(b) >= head+size
+}
+
 // failed closes the WebSocket where the fault is in its framing.
 func (s *wsSource) failed(err error) error {
 	var fault framingError

@@ -41,16 +41,24 @@ type inbound struct {
 // use makes the inbound read from conn.
 func (in *inbound) use(conn net.Conn, alive func()) {
 	in.conn, in.alive = conn, alive
+	if in.raw = descriptor(conn); in.raw != nil {
+		in.try = in.read
+		return
+	}
+	in.small = make([]byte, smallRead)
+}
+
+// descriptor gives that by which a connection is used without waiting; nil where there is no such thing, as with TLS.
+func descriptor(conn net.Conn) syscall.RawConn {
 	if g, ok := conn.(*guarded); ok {
 		conn = g.Conn
 	}
 	if s, ok := conn.(syscall.Conn); ok {
 		if raw, err := s.SyscallConn(); err == nil {
-			in.raw, in.try = raw, in.read
-			return
+			return raw
 		}
 	}
-	in.small = make([]byte, smallRead)
+	return nil
 }
 
 // fill waits for data where there is none.

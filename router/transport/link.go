@@ -34,6 +34,8 @@ const (
 // when there is something, so that an idle link holds none.
 type source interface {
 	read(limit int) (*[]byte, error)
+	// more reports that the next read need not wait.
+	more() bool
 }
 
 // Link is one connected peer. One goroutine receives; any may send and finish.
@@ -129,6 +131,9 @@ func (l *Link) Receive() (message.Message, error) {
 	return m, err
 }
 
+// More reports whether the next message is there already, so that Receive will not wait.
+func (l *Link) More() bool { return l.scratch != nil || l.source.more() }
+
 func (l *Link) messageLimit() int {
 	l.mu.Lock()
 	defer l.mu.Unlock()
@@ -139,27 +144,19 @@ func (l *Link) messageLimit() int {
 }
 
 // Send queues one message. It never blocks.
-func (l *Link) Send(m message.Message) error {
-	f, err := single(l.codec, m)
-	if err != nil {
-		return err
-	}
-	if err = l.push(f); err != nil {
-		f.written()
-	}
-	return err
-}
+func (l *Link) Send(m message.Message) error { return l.SendIn(nil, m) }
 
-// Deliver queues a message that may go to other links as well. It never blocks.
-func (l *Link) Deliver(p *Parcel) error {
+// DeliverIn queues a message that may go to other links as well. It never blocks.
+func (l *Link) DeliverIn(o *Outbox, p *Parcel) error {
 	f, err := p.frame(l.codec)
 	if err != nil {
 		return err
 	}
-	return l.push(f)
+	return l.push(o, f)
 }
 
-func (l *Link) push(f *frame) error {
+// push queues a frame. It is written by the owner of the outbox, or without one by a goroutine.
+func (l *Link) push(o *Outbox, f *frame) error {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	switch {
@@ -173,7 +170,7 @@ func (l *Link) push(f *frame) error {
 	}
 	l.queue.push(f)
 	l.queued.set(l.queue.bytes)
-	l.startWriter()
+	l.startWriter(o)
 	return nil
 }
 
@@ -233,7 +230,7 @@ func (l *Link) finish(last []*frame, within time.Duration) {
 	}
 	l.stopTimer()
 	l.timer = time.AfterFunc(within, l.kill)
-	l.startWriter()
+	l.startWriter(nil)
 }
 
 // kill closes the connection at once. What was not written yet is lost, and the kernel does not try on.

@@ -83,7 +83,7 @@ func (s *Server) raw(ctx context.Context, conn net.Conn, config *tls.Config) {
 	_ = conn.SetDeadline(time.Time{})
 	l := newLink(conn, below(conn), c, peerOf(conn, c, state), &s.limits, &s.clock, s.config.Meter)
 	l.largest = largest
-	l.source = &rawSource{in: &l.in, pong: func(p []byte) { _ = l.push(&frame{data: append(rawHeader(nil, rawPong, len(p)), p...)}) }}
+	l.source = &rawSource{in: &l.in, pong: func(p []byte) { _ = l.push(nil, &frame{data: append(rawHeader(nil, rawPong, len(p)), p...)}) }}
 	s.start(l, at)
 }
 
@@ -145,6 +145,16 @@ func (s *rawSource) read(limit int) (*[]byte, error) {
 		return nil, err
 	}
 	return buf, nil
+}
+
+// more looks for a message.
+func (s *rawSource) more() bool {
+	b := s.in.data
+	if len(b) < rawHead {
+		return false
+	}
+	kind, n := rawPrefix([rawHead]byte(b))
+	return kind == rawMessage && len(b) >= rawHead+n
 }
 
 // next reads headers up to that of a message, and answers pings.

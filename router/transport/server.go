@@ -197,7 +197,7 @@ func (l *Link) check(now time.Time) {
 		return
 	}
 	l.pings.Add(1)
-	_ = l.push(&frame{data: l.codec.ping()}) // a link that cannot take a ping is closing
+	_ = l.push(nil, &frame{data: l.codec.ping()}) // a link that cannot take a ping is closing
 }
 
 func (l *Link) watched() bool {

@@ -73,7 +73,7 @@ func (l *Link) control(opcode byte, payload []byte) {
 		l.finish([]*frame{f}, l.limits.Linger)
 		return
 	}
-	_ = l.push(f)
+	_ = l.push(nil, f)
 }
 
 // noPool keeps gorilla from holding a write buffer: nothing is written with one.

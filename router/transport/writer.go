@@ -12,27 +12,66 @@ type batch struct {
 	frames []*frame
 	size   int // counted in the queue until it is written
 	buf    []byte
+
+	// Of an attempt to write without waiting.
+	try  func(fd uintptr) bool
+	data []byte
+	n    int
+	err  error
 }
 
 var batches pool[batch]
 
-// startWriter runs the writer unless it runs. The link is locked.
-func (l *Link) startWriter() {
-	if !l.writing && l.phase != closed {
-		l.writing = true
-		go l.write()
+// startWriter runs the writer unless it runs; where there is an outbox, it leaves that to the owner. The link is locked.
+func (l *Link) startWriter(o *Outbox) {
+	if l.writing || l.phase == closed {
+		return
 	}
+	l.writing = true
+	if o != nil && l.in.raw != nil {
+		o.links = append(o.links, l)
+		return
+	}
+	go l.write(batches.get())
 }
 
 // write writes what waits until nothing does. While a system call is under way more gathers for the next. The link's end
 // waits for it.
-func (l *Link) write() {
-	b := batches.get()
+func (l *Link) write(b *batch) {
 	for l.next(b) {
-		if err := l.emit(b); err != nil {
+		m := l.meter.Load()
+		m.MessagesOut.Add(uint64(len(b.frames)))
+		if err := l.writeAll(b.join()); err != nil {
 			l.kill()
 		}
+		b.written()
 	}
+	b.done()
+}
+
+// join gives the batch in one piece.
+func (b *batch) join() []byte {
+	if len(b.frames) == 1 {
+		return b.frames[0].data
+	}
+	b.buf = b.buf[:0]
+	for _, f := range b.frames {
+		b.buf = append(b.buf, f.data...)
+	}
+	return b.buf
+}
+
+// written gives back the frames.
+func (b *batch) written() {
+	for i, f := range b.frames {
+		f.written()
+		b.frames[i] = nil
+	}
+	b.frames = b.frames[:0]
+}
+
+// done gives back the batch.
+func (b *batch) done() {
 	if cap(b.buf) > keepBytes {
 		b.buf = nil
 	}
@@ -81,29 +120,10 @@ func (l *Link) notice(f *frame) *frame {
 	return &frame{data: data}
 }
 
-// emit writes a batch with as few calls as possible.
-func (l *Link) emit(b *batch) error {
-	m := l.meter.Load()
-	m.MessagesOut.Add(uint64(len(b.frames)))
-	data := b.frames[0].data
-	if len(b.frames) > 1 {
-		b.buf = b.buf[:0]
-		for _, f := range b.frames {
-			b.buf = append(b.buf, f.data...)
-		}
-		data = b.buf
-	}
-	err := l.writeAll(m, data)
-	for i, f := range b.frames {
-		f.written()
-		b.frames[i] = nil
-	}
-	return err
-}
-
 // writeAll notes when each piece was begun, for the server to end a write that takes too long. A large message to a slow peer
 // is not a dead one, so each piece has its own time. A deadline for each would cost as much as all else that is done here.
-func (l *Link) writeAll(m *Meter, data []byte) error {
+func (l *Link) writeAll(data []byte) error {
+	m := l.meter.Load()
 	defer l.writingSince.Store(0)
 	for len(data) > 0 {
 		l.writingSince.Store(l.clock.now())
