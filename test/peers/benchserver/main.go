@@ -1,5 +1,5 @@
-// Command benchserver runs our router for the benchmark, as the server runs it: behind its guard, with its limits and its
-// log, and with metrics.
+// Command benchserver runs our router for the benchmark, as the server runs it: behind its guard, with its limits, its log
+// and its heap, and with metrics.
 //
 // It promises to add only what the benchmark needs: open realms for anonymous sessions, devices with known secrets, and a
 // profiler where one is asked for.
@@ -18,6 +18,7 @@ import (
 	"github.com/gammazero/nexus/v3/wamp"
 	"github.com/prometheus/client_golang/prometheus"
 
+	"bulkhead/internal/heap"
 	"bulkhead/internal/secret"
 	"bulkhead/realms"
 	"bulkhead/router"
@@ -37,6 +38,7 @@ func run(flags scene.Flags) error {
 	if flags.Profile != "" {
 		go serveProfiler(flags.Profile)
 	}
+	heap.Reserve(heap.Spare)
 	log := slog.New(slog.NewJSONHandler(os.Stderr, nil))
 	r, err := router.New(router.Config{Logger: log, Metrics: prometheus.NewRegistry()})
 	if err != nil {
