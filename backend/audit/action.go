@@ -47,6 +47,31 @@ const (
 	ProviderDelete Action = "provider.delete"
 	ProviderRefuse Action = "provider.refuse" // what a browser brought back from a provider was not believed, or no answer came
 
+	LoginBegin  Action = "login.first_factor"
+	LoginRaise  Action = "login.second_factor" // also when it is shown again
+	LoginGrant  Action = "login.grant"         // to a program, by who has approved it
+	LoginRefuse Action = "login.refuse"
+	LoginEnd    Action = "login.end"
+
+	FactorBegin  Action = "factor.begin" // its secret was shown
+	FactorEnrol  Action = "factor.enrol"
+	FactorRefuse Action = "factor.refuse"
+	FactorReset  Action = "factor.reset"
+	RecoveryUse  Action = "factor.recovery"
+
+	UserCreate  Action = "user.create"
+	UserUpdate  Action = "user.update"
+	UserSuspend Action = "user.suspend"
+	UserResume  Action = "user.resume"
+	PasswordSet Action = "user.password"
+
+	ServiceAccountCreate  Action = "service_account.create"
+	ServiceAccountSuspend Action = "service_account.suspend"
+	ServiceAccountResume  Action = "service_account.resume"
+	ServiceAccountDelete  Action = "service_account.delete"
+
+	KeyRefuse Action = "apikey.refuse"
+
 	LoginApprove Action = "login.approve" // of a program that showed a code
 	LoginDeny    Action = "login.deny"
 
@@ -85,6 +110,10 @@ var severities = map[Action]Severity{
 	KeyCreate: Notice, KeyRevoke: Notice,
 	TicketIssue: Info, SessionKill: Notice, CredentialReveal: Notice, AppSecretReveal: Notice, TableExport: Notice,
 	ProviderCreate: Notice, ProviderUpdate: Notice, ProviderDelete: Warning, ProviderRefuse: Notice,
+	LoginBegin: Info, LoginRaise: Info, LoginGrant: Notice, LoginRefuse: Notice, LoginEnd: Info,
+	FactorBegin: Info, FactorEnrol: Notice, FactorRefuse: Notice, FactorReset: Warning, RecoveryUse: Warning,
+	UserCreate: Notice, UserUpdate: Notice, UserSuspend: Notice, UserResume: Notice, PasswordSet: Notice,
+	ServiceAccountCreate: Notice, ServiceAccountSuspend: Notice, ServiceAccountResume: Notice, ServiceAccountDelete: Notice, KeyRefuse: Notice,
 	LoginApprove: Notice, LoginDeny: Notice,
 	SecretsAddKey: Warning, SecretsRewrap: Notice, SecretsDrop: Warning,
 	GrantCreate: Notice, GrantUpdate: Notice, GrantRevoke: Notice, MemberAdd: Notice, MemberUpdate: Notice, MemberRemove: Notice,
