@@ -84,17 +84,8 @@ func (p *Pages) endLogin(w http.ResponseWriter, r *request) error {
 }
 
 func (p *Pages) endOtherLogins(w http.ResponseWriter, r *request) error {
-	logins, err := p.Logins.List(r.Context(), r.by)
-	if err != nil {
+	if err := p.Logins.EndAll(r.Context(), r.client, r.by, r.by.Login); err != nil {
 		return err
-	}
-	for _, l := range logins {
-		if l.ID == r.by.Login {
-			continue
-		}
-		if err := p.Logins.End(r.Context(), r.client, r.by, l.ID); err != nil && errs.KindOf(err) != wire.NotFound {
-			return err
-		}
 	}
 	return goOn(w, "/account?done=others")
 }

@@ -2,6 +2,7 @@ package pages
 
 import (
 	"encoding/base64"
+	"errors"
 	"html/template"
 	"net/http"
 	"strings"
@@ -108,6 +109,10 @@ func (p *Pages) enrol(w http.ResponseWriter, r *request) error {
 
 func (p *Pages) showSecret(w http.ResponseWriter, r *request) error {
 	made, err := p.Logins.Enrol(r.Context(), r.client, r.by)
+	if errors.Is(err, account.ErrFirstAgain) {
+		letGo(w) // it ends by itself soon, and reaches nothing meanwhile
+		return p.showLogin(w, r, returnTo(r.Request), "", err)
+	}
 	if err != nil {
 		return err
 	}

@@ -253,3 +253,15 @@ func TestAnotherFactorIsSetUpOnlyByWhoShowsThePresentOne(t *testing.T) {
 	a = b.want(b.again(a, "/login/enrolment", "confirm_code", "000000"), http.StatusUnauthorized, "The code is not right.")
 	b.want(b.again(a, "/login/enrolment", "confirm_code", rightCode), http.StatusOK, "JBSW")
 }
+
+func TestWhoIsTooLateToSetUpAFactorLogsInAgain(t *testing.T) {
+	t.Parallel()
+	s := newStage(t)
+	s.people.enrolled, s.people.stale = false, true
+	b := s.browser()
+	b.post("/login", "name", "olga", "password", rightPassword)
+	a := b.want(b.post("/login/enrolment", "to", "/account"), http.StatusForbidden, "Log in again: a second factor is set up soon")
+	if b.token() != "" || !strings.Contains(a.body, `value="/account"`) {
+		t.Error("the old login is held, or the way on is lost")
+	}
+}

@@ -36,6 +36,8 @@ type Logins interface {
 	SecondFactor(ctx context.Context, c account.Client, p account.Principal, code string) (account.Session, error)
 	List(ctx context.Context, p account.Principal) ([]account.Login, error)
 	End(ctx context.Context, c account.Client, p account.Principal, id string) error
+	// EndAll ends all logins of the user but one.
+	EndAll(ctx context.Context, c account.Client, p account.Principal, but string) error
 	IDToken(ctx context.Context, p account.Principal) (provider wire.Key, idToken secret.Value, err error)
 }
 

@@ -189,6 +189,7 @@ type people struct {
 	at       time.Time
 	sessions map[string]account.Principal
 	enrolled bool
+	stale    bool  // the first factor was shown too long ago
 	fault    error // of every question
 	ended    []string
 	made     int
@@ -272,6 +273,11 @@ func (p *people) Enrolled(context.Context, account.Principal) (bool, error) {
 }
 
 func (p *people) Enrol(context.Context, account.Client, account.Principal) (account.Enrolment, error) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	if p.stale {
+		return account.Enrolment{}, account.ErrFirstAgain
+	}
 	return account.Enrolment{Secret: secret.FromString("JBSWY3DPEHPK3PXP"), PNG: secret.FromString("PNG")}, nil
 }
 
@@ -315,6 +321,17 @@ func (p *people) End(_ context.Context, _ account.Client, _ account.Principal, i
 		}
 	}
 	return errs.E(wire.NotFound, "no such login")
+}
+
+func (p *people) EndAll(_ context.Context, _ account.Client, _ account.Principal, but string) error {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	for token, by := range p.sessions {
+		if by.Login != but {
+			delete(p.sessions, token)
+		}
+	}
+	return nil
 }
 
 func (p *people) IDToken(context.Context, account.Principal) (wire.Key, secret.Value, error) {
