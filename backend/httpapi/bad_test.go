@@ -86,9 +86,27 @@ var badRequests = map[string][]bad{
 	"list-apikeys":  {{"GET", "/apikeys?limit=-5", "", 422, "invalid"}},
 	"create-apikey": {{"POST", "/apikeys", `{"name":""}`, 422, "invalid"}, {"POST", "/apikeys", `{"name":"x","expires_in_seconds":59}`, 422, "invalid"}, {"POST", "/apikeys", `{"name":"x","expires_in_seconds":31536001}`, 422, "invalid"}, {"POST", "/apikeys", `{"name":" "}`, 422, "invalid"}, {"POST", "/apikeys", `{"name":"x","owner":false}`, 422, "invalid"}},
 	"revoke-apikey": {{"DELETE", "/apikeys/nowhere", "", 404, "not_found"}, {"DELETE", "/apikeys/%00", "", 404, "not_found"}, {"DELETE", "/apikeys/" + strings.Repeat("a", 17), "", 422, "invalid"}},
-	"list-audit":    {{"GET", "/audit?project=nowhere", "", 404, "not_found"}, {"GET", "/audit?cursor=MTp4", "", 422, "invalid"}},
-	"whoami":        {{"GET", "/whoami?x=1", "", 422, "invalid"}, {"POST", "/whoami", "", 405, "method_not_allowed"}},
-	"version":       {{"PUT", "/version", "", 405, "method_not_allowed"}, {"GET", "/version/x", "", 404, "not_found"}},
+
+	"list-providers": {{"GET", "/providers?limit=0", "", 422, "invalid"}},
+	"create-provider": {
+		{"POST", "/providers", `{"name":"x","issuer":"http://idp.example","client_id":"x"}`, 422, "invalid"}, {"POST", "/providers", `{"name":"x","issuer":"https://u@idp.example","client_id":"x"}`, 422, "invalid"},
+		{"POST", "/providers", `{"name":"x","issuer":"https://idp.example?x","client_id":"x"}`, 422, "invalid"}, {"POST", "/providers", `{"name":"1x","issuer":"https://idp.example","client_id":"x"}`, 422, "invalid"},
+		{"POST", "/providers", `{"name":"x","issuer":"https://idp.example","client_id":"x","algorithms":["HS256"]}`, 422, "invalid"}, {"POST", "/providers", `{"name":"x","issuer":"https://idp.example","client_id":"x","algorithms":["none"]}`, 422, "invalid"},
+		{"POST", "/providers", `{"name":"x","issuer":"https://idp.example","client_id":"x","scopes":["profile"]}`, 422, "invalid"}, {"POST", "/providers", `{"name":"x","issuer":"https://idp.example","client_id":"x","scopes":["openid","a b"]}`, 422, "invalid"},
+		{"POST", "/providers", `{"name":"x","issuer":"https://idp.example","client_id":"x","domains":["*.example"]}`, 422, "invalid"}, {"POST", "/providers", `{"name":"x","issuer":"https://idp.example","client_id":"x","ca":"no PEM"}`, 422, "invalid"},
+		{"POST", "/providers", `{"name":"x","issuer":"https://idp.example","client_id":"x","claims":{"subject":"email"}}`, 422, "invalid"}, {"POST", "/providers", `{"name":"x","issuer":"https://idp.example"}`, 422, "invalid"},
+	},
+	"get-provider":            {{"GET", "/providers/nowhere", "", 404, "not_found"}, {"GET", "/providers/5", "", 404, "not_found"}, {"GET", "/providers/%00", "", 404, "not_found"}},
+	"update-provider":         {{"PATCH", "/providers/nowhere", `{}`, 404, "not_found"}, {"PATCH", "/providers/nowhere", `{"name":"x"}`, 422, "invalid"}},
+	"delete-provider":         {{"DELETE", "/providers/nowhere", "", 404, "not_found"}},
+	"list-project-providers":  {{"GET", "/projects/nowhere/providers", "", 404, "not_found"}},
+	"create-project-provider": {{"POST", "/projects/nowhere/providers", `{"name":"x","issuer":"https://idp.example","client_id":"x"}`, 404, "not_found"}, {"POST", "/projects/plant-a/providers", `{"name":"x","issuer":"ftp://idp.example","client_id":"x"}`, 422, "invalid"}},
+	"get-project-provider":    {{"GET", "/projects/plant-a/providers/nowhere", "", 404, "not_found"}},
+	"update-project-provider": {{"PATCH", "/projects/plant-a/providers/nowhere", `{}`, 404, "not_found"}},
+	"delete-project-provider": {{"DELETE", "/projects/plant-a/providers/nowhere", "", 404, "not_found"}},
+	"list-audit":              {{"GET", "/audit?project=nowhere", "", 404, "not_found"}, {"GET", "/audit?cursor=MTp4", "", 422, "invalid"}},
+	"whoami":                  {{"GET", "/whoami?x=1", "", 422, "invalid"}, {"POST", "/whoami", "", 405, "method_not_allowed"}},
+	"version":                 {{"PUT", "/version", "", 405, "method_not_allowed"}, {"GET", "/version/x", "", 404, "not_found"}},
 }
 
 func TestBadInputIsRefusedWithACodeAndWithoutRepeatingIt(t *testing.T) {

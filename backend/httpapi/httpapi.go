@@ -19,6 +19,7 @@ import (
 	"github.com/prometheus/client_golang/prometheus"
 
 	"bulkhead/backend/account"
+	"bulkhead/backend/account/oidc"
 	"bulkhead/backend/asset"
 	"bulkhead/backend/audit"
 	"bulkhead/realms"
@@ -68,6 +69,7 @@ type Config struct {
 	Assets     *asset.Assets
 	Keys       *account.Keys
 	Tickets    *account.Tickets
+	Providers  *oidc.Providers
 	Sessions   Sessions
 	Backends   DataBackends
 	Audit      AuditLog
@@ -78,6 +80,7 @@ type Config struct {
 	Log        *slog.Logger
 	Now        func() time.Time
 	Version    string
+	PublicURL  string // of this server, without a path
 }
 
 // API serves requests below Prefix. Make one with New.
@@ -94,7 +97,7 @@ var _ http.Handler = (*API)(nil)
 
 // New makes an API.
 func New(c Config) (*API, error) {
-	if c.Assets == nil || c.Keys == nil || c.Tickets == nil || c.Sessions == nil || c.Backends == nil || c.Audit == nil ||
+	if c.Assets == nil || c.Keys == nil || c.Tickets == nil || c.Providers == nil || c.Sessions == nil || c.Backends == nil || c.Audit == nil ||
 		c.Authorizer == nil || c.Replays == nil || c.Sealer == nil || c.Log == nil || c.Now == nil {
 		return nil, errors.New("httpapi: New: something required is missing in Config")
 	}
@@ -127,6 +130,7 @@ func (a *API) register() {
 	a.registerServices()
 	a.registerData()
 	a.registerKeys()
+	a.registerProviders()
 	a.registerAudit()
 	a.registerSelf()
 }

@@ -42,7 +42,7 @@ func (w *watching) take() []question {
 // example fills the path of an operation with what exists.
 func example(path, realm string) string {
 	return strings.NewReplacer("{project}", "plant-a", "{app}", "host-metrics", "{installation}", "host-metrics@prod", "{realm}", realm, "{session}", "5",
-		"{service}", "dashboard", "{table}", "metrics", "{id}", "aaaaaaaaaaaaaaaa").Replace(
+		"{service}", "dashboard", "{table}", "metrics", "{id}", "aaaaaaaaaaaaaaaa", "{provider}", "company").Replace(
 		strings.Replace(path, "/devices/{device}", "/devices/"+map[bool]string{true: "press-1", false: "plant-a%2Fpress-1"}[strings.HasPrefix(path, "/projects")], 1))
 }
 
@@ -50,6 +50,8 @@ func example(path, realm string) string {
 var exampleBody = map[string]string{
 	"create-project": `{"name":"x"}`, "create-app": `{"name":"x"}`, "create-device": `{"name":"x"}`, "create-service": `{"name":"x"}`, "create-apikey": `{"name":"x"}`,
 	"install-app": `{"app":"host-metrics","stage":"dev","template":"template"}`, "reveal-app-credential": `{"device":"press-1"}`,
+	"create-provider": `{"name":"x","issuer":"https://idp.example","client_id":"x"}`, "create-project-provider": `{"name":"y","issuer":"https://other.example","client_id":"x"}`,
+	"update-provider": `{"title":"x"}`, "update-project-provider": `{"title":"x"}`,
 	"update-project": `{"title":"x"}`, "update-app": `{"title":"x"}`, "update-device": `{"name":"x"}`,
 }
 

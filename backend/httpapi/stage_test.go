@@ -22,6 +22,7 @@ import (
 	"go.uber.org/goleak"
 
 	"bulkhead/backend/account"
+	"bulkhead/backend/account/oidc"
 	"bulkhead/backend/asset"
 	"bulkhead/backend/audit"
 	"bulkhead/backend/httpapi"
@@ -79,6 +80,7 @@ func newStage(t *testing.T, options ...func(*httpapi.Config)) *stage {
 	s.config = httpapi.Config{
 		Assets: s.assets, Keys: s.keys, Tickets: s.tickets, Sessions: s.sessions, Backends: s.data, Audit: db.NewAudit(s.database.DB),
 		Authorizer: httpapi.Owners{}, Replays: db.NewReplays(s.database.DB), Sealer: keyring, Metrics: s.metrics, Log: log, Now: s.clock.Now, Version: "1.2.3",
+		Providers: oidc.NewProviders(db.NewProviders(s.database.DB), keyring, s.clock.Now), PublicURL: "https://bulkhead.test",
 	}
 	for _, option := range options {
 		option(&s.config)

@@ -179,7 +179,7 @@ func (s *Server) api() (http.Handler, error) {
 	return httpapi.New(httpapi.Config{
 		Assets: s.assets, Keys: s.keys, Tickets: s.tickets, Sessions: sessions{s.router}, Backends: s.data, Audit: db.NewAudit(s.db),
 		Authorizer: httpapi.Owners{}, Replays: db.NewReplays(s.db), Sealer: s.sealer, Metrics: s.metrics, Log: s.log, Now: time.Now,
-		Version: s.options.Version,
+		Version: s.options.Version, Providers: s.providers(), PublicURL: s.public,
 	})
 }
 

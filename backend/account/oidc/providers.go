@@ -2,7 +2,6 @@ package oidc
 
 import (
 	"context"
-	"errors"
 	"time"
 
 	"bulkhead/backend/audit"
@@ -34,10 +33,12 @@ type Store interface {
 // Administrator is who changes a provider.
 type Administrator struct {
 	Actor audit.Actor
-	// Platform says that the caller may administer the platform's own providers, and so may let those of projects reach
-	// beyond the project.
-	Platform bool
+	// Platform decides whether the caller may administer the platform's own providers, and so may let those of projects
+	// reach beyond the project. It is asked where that matters; nil says no.
+	Platform func() bool
 }
+
+func (a Administrator) mayPlatform() bool { return a.Platform != nil && a.Platform() }
 
 // Providers is what administrators do with providers. Make one with NewProviders.
 type Providers struct {
@@ -169,11 +170,8 @@ func admissible(by Administrator, before, after Provider) error {
 	if err := after.check(); err != nil {
 		return err
 	}
-	if field := needsPlatform(before, after); field != "" && !by.Platform {
+	if field := needsPlatform(before, after); field != "" && !by.mayPlatform() {
 		return errs.E(wire.Denied, "%s: an owner of the server alone sets it for a project", field)
-	}
-	if after.Project == 0 && !by.Platform {
-		return errors.New("oidc: who may not administer the platform's providers came here")
 	}
 	return nil
 }

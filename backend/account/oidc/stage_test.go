@@ -121,7 +121,7 @@ func newStage(t *testing.T) *stage {
 	return s
 }
 
-var administrator = oidc.Administrator{Actor: audit.Actor{Kind: audit.APIKey, ID: "k"}, Platform: true}
+var administrator = oidc.Administrator{Actor: audit.Actor{Kind: audit.APIKey, ID: "k"}, Platform: func() bool { return true }}
 
 // add makes the row of a provider.
 func (s *stage) add(name string, p *provider, edits ...func(*oidc.Provider)) oidc.Provider {
