@@ -6,9 +6,11 @@ import (
 
 // challenge asks a peer for a proof and waits for it. The link's time to join bounds that.
 func challenge(e endpoint, c *message.Challenge) (*message.Authenticate, error) {
-	if err := e.Send(c); err != nil {
+	outbox := e.Outbox()
+	if err := e.SendIn(&outbox, c); err != nil {
 		return nil, err
 	}
+	outbox.Flush()
 	reply, err := e.Receive()
 	if err != nil {
 		return nil, err

@@ -166,6 +166,9 @@ func (e *local) isFinishing() bool {
 	return e.finishing
 }
 
+// Outbox gives an outbox that stays empty.
+func (e *local) Outbox() transport.Outbox { return transport.Outbox{} }
+
 // SendIn is Send: what is written to a peer in this process costs no system call.
 func (e *local) SendIn(_ *transport.Outbox, m message.Message) error { return e.Send(m) }
 

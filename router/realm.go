@@ -21,6 +21,7 @@ import (
 type endpoint interface {
 	Receive() (message.Message, error)
 	More() bool // the next message is there already
+	Outbox() transport.Outbox
 	Send(message.Message) error
 	SendIn(*transport.Outbox, message.Message) error
 	DeliverIn(*transport.Outbox, *transport.Parcel) error
@@ -97,7 +98,8 @@ func (re *realm) authorize(s *core.Session, a realms.Action, uri string, m realm
 
 // join lets a member in and welcomes it.
 func (re *realm) join(m *member, welcome *message.Welcome) (err error) {
-	re.locked(func() {
+	outbox := m.end.Outbox()
+	re.lockedWith(&outbox, func() {
 		switch {
 		case re.closed:
 			err = errNoSuchRealm
@@ -151,13 +153,14 @@ func (re *realm) handleLocked(m *member, msg message.Message) ([]submission, err
 }
 
 // locked runs f, which may call the core, with the lock held, and sees to what follows from it.
-func (re *realm) locked(f func()) {
-	var outbox transport.Outbox
+func (re *realm) locked(f func()) { re.lockedWith(new(transport.Outbox), f) }
+
+func (re *realm) lockedWith(outbox *transport.Outbox, f func()) {
 	defer outbox.Flush()
 	re.submit(func() []submission {
 		re.mu.Lock()
 		defer re.mu.Unlock() // even if the core panics
-		re.outbox = &outbox
+		re.outbox = outbox
 		f()
 		return re.settle()
 	}())

@@ -117,6 +117,13 @@ func (r *Router) Handler() http.Handler {
 	return mux
 }
 
+// Front serves WebSocket connections at the paths of Handler, on what the listener accepts, over TLS where there is a
+// configuration; what asks for anything else is accepted from the listener that it gives, by a server of transport.HTTPServer.
+// It is the cheaper way in; requests that are unusual take the other one, through Handler.
+func (r *Router) Front(l net.Listener, config *tls.Config) net.Listener {
+	return r.server.Front(l, config, Paths)
+}
+
 // ServeRawSocket serves rawsocket connections until the listener is closed, and returns why it ended; the listener is the
 // caller's to close. They speak TLS with the configuration; nil is for a loopback listener behind something that speaks it.
 func (r *Router) ServeRawSocket(l net.Listener, config *tls.Config) error {

@@ -78,11 +78,11 @@ func newStage(t *testing.T, c router.Config, limits ...transport.GuardLimits) *s
 	certificate, roots := certificates()
 	g := transport.NewGuard(l, append(limits, transport.GuardLimits{})[0], r.Refused)
 	server := transport.HTTPServer(r.Handler(), c.Limits, c.Logger)
-	server.TLSConfig = &tls.Config{Certificates: []tls.Certificate{certificate}}
+	front := r.Front(g, &tls.Config{Certificates: []tls.Certificate{certificate}})
 	served := make(chan struct{})
 	go func() {
 		defer close(served)
-		_ = server.ServeTLS(g, "", "") // ends with ErrServerClosed
+		_ = server.Serve(front) // ends with ErrServerClosed
 	}()
 	t.Cleanup(func() {
 		ctx, cancel := context.WithTimeout(context.Background(), 5*time.Second)

@@ -1,6 +1,8 @@
 package transport
 
 import (
+	"context"
+	"crypto/tls"
 	"log/slog"
 	"net"
 	"net/http"
@@ -164,16 +166,22 @@ func accepted(raw net.Conn) time.Time {
 	return time.Now()
 }
 
-// HTTPServer makes a server with the time limits that links need, to be run over TLS on a Guard. A connection stops
-// counting as pending when its first request is answered; whoever hijacks one calls Settle.
+// HTTPServer makes a server with the time limits that links need, to be run on a Front, or over TLS on a Guard. A connection
+// stops counting as pending when its first request is answered; whoever hijacks one calls Settle.
 func HTTPServer(h http.Handler, l Limits, log *slog.Logger) *http.Server {
 	l = l.WithDefaults()
 	s := &http.Server{
-		Handler:           h,
+		Handler:           withTLS(h),
 		ReadHeaderTimeout: l.TLSHandshake, // bounds the TLS handshake as well
 		IdleTimeout:       2 * time.Minute,
 		MaxHeaderBytes:    16 << 10,
 		ErrorLog:          slog.NewLogLogger(log.Handler(), slog.LevelDebug), // what strangers do wrong
+	}
+	s.ConnContext = func(ctx context.Context, c net.Conn) context.Context {
+		if p, ok := c.(*passed); ok && p.state != nil {
+			ctx = context.WithValue(ctx, tlsState{}, p.state)
+		}
+		return ctx
 	}
 	s.ConnState = func(c net.Conn, state http.ConnState) {
 		if state == http.StateIdle {
@@ -181,4 +189,17 @@ func HTTPServer(h http.Handler, l Limits, log *slog.Logger) *http.Server {
 		}
 	}
 	return s
+}
+
+// tlsState is the key of a connection's TLS, where a front has made it.
+type tlsState struct{}
+
+// withTLS tells requests of the TLS that a front has made.
+func withTLS(h http.Handler) http.Handler {
+	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		if state, ok := r.Context().Value(tlsState{}).(*tls.ConnectionState); ok && r.TLS == nil {
+			r.TLS = state
+		}
+		h.ServeHTTP(w, r)
+	})
 }

@@ -11,7 +11,16 @@ import (
 // what it has received and writes it itself: a goroutine for each message would cost more than its system call. An outbox
 // never waits for a peer: what a connection does not take at once is left to a goroutine of the link's own, and so are links
 // beyond a few. It is used by one goroutine, which must Flush before it waits for anything. The zero Outbox is empty.
-type Outbox struct{ links []*Link }
+type Outbox struct {
+	links []*Link
+	own   *Link
+}
+
+// Outbox gives an outbox whose owner may wait for this one peer, over TLS too: for the goroutine that lets it in.
+func (l *Link) Outbox() Outbox { return Outbox{own: l} }
+
+// holds reports whether what waits for a link is left to the owner.
+func (o *Outbox) holds(l *Link) bool { return o != nil && (l.in.raw != nil || o.own == l) }
 
 // inline is how many links an outbox writes to by itself; a publication to more is written by many at a time.
 const inline = 8
@@ -21,11 +30,17 @@ func (o *Outbox) Flush() {
 	if o == nil || len(o.links) == 0 {
 		return
 	}
-	runtime.Gosched() // what others have for the same links goes with it
+	if o.own == nil {
+		runtime.Gosched() // what others have for the same links goes with it
+	}
 	for i, l := range o.links {
-		if o.links[i] = nil; i < inline && l.in.raw != nil {
+		o.links[i] = nil
+		switch {
+		case l == o.own:
+			l.write(batches.get())
+		case i < inline:
 			l.flush()
-		} else {
+		default:
 			go l.write(batches.get())
 		}
 	}

@@ -37,6 +37,9 @@ type Server struct {
 	clock  clock
 	group  *lifecycle.Group
 
+	entering entering     // connections that a front has taken
+	idle     atomic.Int32 // goroutines of fronts that wait for one
+
 	mu     sync.Mutex
 	links  map[*Link]struct{} // guarded by mu
 	closed bool               // guarded by mu
@@ -122,6 +125,7 @@ func (s *Server) Close(ctx context.Context, last message.Message) {
 	s.mu.Lock()
 	s.closed = true
 	s.mu.Unlock()
+	s.entering.close()
 	all := s.snapshot()
 	for _, l := range all {
 		l.Finish(last, s.limits.Linger)
@@ -233,6 +237,9 @@ func NetworkOf(a net.Addr) netip.Prefix {
 
 // below gives the connection that TLS runs over.
 func below(c net.Conn) net.Conn {
+	if p, ok := c.(*passed); ok {
+		c = p.Conn
+	}
 	if t, ok := c.(*tls.Conn); ok {
 		return t.NetConn()
 	}

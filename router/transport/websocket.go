@@ -59,8 +59,11 @@ func (s *Server) originAllowed(r *http.Request) bool {
 	return len(origins) == 0 || len(origins) == 1 && slices.Contains(s.config.Origins, origins[0])
 }
 
-// adopt makes a link of a connection that gorilla has upgraded. Gorilla is done with it: it has read nothing ahead.
+// adopt makes a link of a connection that is a WebSocket now, of which nothing was read ahead.
 func (s *Server) adopt(conn net.Conn, c codec, state *tls.ConnectionState) {
+	if p, ok := conn.(*passed); ok && len(p.sent) == 0 {
+		conn = p.Conn
+	}
 	l := newLink(conn, below(conn), c, peerOf(conn, c, state), &s.limits, &s.clock, s.config.Meter)
 	l.source = &wsSource{in: &l.in, text: !c.format.Binary(), control: l.control}
 	s.start(l, accepted(l.raw))

@@ -28,7 +28,7 @@ func (l *Link) startWriter(o *Outbox) {
 		return
 	}
 	l.writing = true
-	if o != nil && l.in.raw != nil {
+	if o.holds(l) {
 		o.links = append(o.links, l)
 		return
 	}

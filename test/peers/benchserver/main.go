@@ -8,7 +8,6 @@ package main
 import (
 	"fmt"
 	"log/slog"
-	"net"
 	"net/http"
 	_ "net/http/pprof" // served on the profiler's own address only
 	"os"
@@ -47,13 +46,12 @@ func run(flags scene.Flags) error {
 	if err := populate(r); err != nil {
 		return err
 	}
-	listener, err := scene.Listen(flags, func(plain net.Listener) net.Listener {
-		return transport.NewGuard(plain, transport.GuardLimits{}, r.Refused)
-	})
+	plain, config, err := flags.Open()
 	if err != nil {
 		return err
 	}
-	return scene.Run(transport.HTTPServer(r.Handler(), transport.Limits{}, log), listener)
+	front := r.Front(transport.NewGuard(plain, transport.GuardLimits{}, r.Refused), config)
+	return scene.Run(transport.HTTPServer(r.Handler(), transport.Limits{}, log), front)
 }
 
 // populate makes the realms and the devices: those of a tenant through the directory, the open ones as an embedder would.

@@ -29,28 +29,33 @@ func ReadFlags() Flags {
 
 // Serve serves h until an interrupt.
 func Serve(f Flags, h http.Handler) error {
-	l, err := Listen(f, func(plain net.Listener) net.Listener { return plain })
+	l, err := Listen(f)
 	if err != nil {
 		return err
 	}
 	return Run(&http.Server{Handler: h, ReadHeaderTimeout: 5 * time.Second}, l)
 }
 
-// Listen listens as the flags say. What guards connections stands below TLS.
-func Listen(f Flags, guard func(net.Listener) net.Listener) (net.Listener, error) {
-	plain, err := net.Listen("tcp", f.Listen)
-	if err != nil {
-		return nil, err
+// Listen listens as the flags say.
+func Listen(f Flags) (net.Listener, error) {
+	plain, config, err := f.Open()
+	if err != nil || config == nil {
+		return plain, err
 	}
-	if f.Cert == "" {
-		return guard(plain), nil
+	return tls.NewListener(plain, config), nil
+}
+
+// Open gives a plain listener, and with what to make TLS of its connections: nil for nothing.
+func (f Flags) Open() (net.Listener, *tls.Config, error) {
+	plain, err := net.Listen("tcp", f.Listen)
+	if err != nil || f.Cert == "" {
+		return plain, nil, err
 	}
 	pair, err := tls.LoadX509KeyPair(f.Cert, f.Key)
 	if err != nil {
-		return nil, errors.Join(err, plain.Close())
+		return nil, nil, errors.Join(err, plain.Close())
 	}
-	config := &tls.Config{Certificates: []tls.Certificate{pair}, MinVersion: tls.VersionTLS12, NextProtos: []string{"http/1.1"}}
-	return tls.NewListener(guard(plain), config), nil
+	return plain, &tls.Config{Certificates: []tls.Certificate{pair}, MinVersion: tls.VersionTLS12, NextProtos: []string{"http/1.1"}}, nil
 }
 
 // Run runs a server until an interrupt, then ends its connections: nobody waits for a farewell.

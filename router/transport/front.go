@@ -1,0 +1,288 @@
+package transport
+
+import (
+	"bytes"
+	"context"
+	"crypto/tls"
+	"fmt"
+	"net"
+	"runtime/debug"
+	"slices"
+	"strings"
+	"sync"
+	"time"
+
+	"bulkhead/internal/logkey"
+)
+
+// front takes the connections of a listener that ask for a WebSocket, and passes the others on. What net/http does for each
+// connection, goroutines, buffers and contexts, costs more than joining.
+type front struct {
+	net.Listener
+	server *Server
+	config *tls.Config
+	paths  []string
+	prefix string // of all paths
+
+	others chan net.Conn // for who accepts
+	spare  chan net.Conn // for goroutines whose stack has grown already
+	closed chan struct{}
+	close  sync.Once
+	err    error // why nothing more is accepted; set before closed is
+}
+
+// spareWorkers is how many goroutines wait for the next connection.
+const spareWorkers = 16
+
+// Front serves WAMP over WebSocket at the paths on what the listener accepts, over TLS where there is a configuration, and
+// gives who accepts from it, which is to be a server of HTTPServer, all connections that ask for anything else, with what they
+// have sent. When the Server closes, the listener is closed; the one who accepts is to close what Front gives.
+func (s *Server) Front(l net.Listener, config *tls.Config, paths []string) net.Listener {
+	f := &front{
+		Listener: l, server: s, config: config, paths: paths, prefix: "GET " + commonPrefix(paths),
+		others: make(chan net.Conn), spare: make(chan net.Conn), closed: make(chan struct{}),
+	}
+	if !s.group.Go(f.serve) {
+		f.shut(ErrClosed)
+	}
+	return f
+}
+
+func commonPrefix(paths []string) string {
+	first, last := slices.Min(paths), slices.Max(paths)
+	n := 0
+	for n < min(len(first), len(last)) && first[n] == last[n] {
+		n++
+	}
+	return first[:n]
+}
+
+// Accept waits for a connection that asks for no WebSocket.
+func (f *front) Accept() (net.Conn, error) {
+	select {
+	case c := <-f.others:
+		return c, nil
+	case <-f.closed:
+		return nil, f.err
+	}
+}
+
+// Close closes the listener.
+func (f *front) Close() error {
+	f.shut(net.ErrClosed)
+	return f.Listener.Close()
+}
+
+func (f *front) shut(err error) {
+	f.close.Do(func() {
+		f.err = err
+		close(f.closed)
+	})
+}
+
+// serve hands connections to workers until the listener is closed.
+func (f *front) serve(ctx context.Context) {
+	defer context.AfterFunc(ctx, func() { _ = f.Listener.Close() })() // wakes Accept
+	for {
+		c, err := f.Listener.Accept()
+		if wait, temporary := pause(err); temporary {
+			select {
+			case <-time.After(wait):
+				continue
+			case <-f.closed:
+				return
+			}
+		}
+		switch {
+		case ctx.Err() != nil:
+			return // who accepts from here is closed by its owner
+		case err != nil:
+			f.shut(err)
+			return
+		}
+		select {
+		case f.spare <- c:
+		default:
+			if !f.server.group.Go(func(ctx context.Context) { f.work(ctx, c) }) {
+				_ = c.Close() // it is refused: there is nobody to tell
+			}
+		}
+	}
+}
+
+// pause is how long to wait after an error that passes, such as too many open files.
+func pause(err error) (time.Duration, bool) {
+	t, ok := err.(interface{ Temporary() bool }) //nolint:errorlint // as net/http does it: a listener's error is not wrapped
+	return 5 * time.Millisecond, ok && t.Temporary()
+}
+
+// work takes one connection after the other.
+func (f *front) work(ctx context.Context, c net.Conn) {
+	for {
+		f.enter(c)
+		if f.server.idle.Add(1) > spareWorkers {
+			f.server.idle.Add(-1)
+			return
+		}
+		select {
+		case c = <-f.spare:
+			f.server.idle.Add(-1)
+		case <-f.closed:
+			f.server.idle.Add(-1)
+			return
+		case <-ctx.Done():
+			f.server.idle.Add(-1)
+			return
+		}
+	}
+}
+
+// enter takes a connection as far as WELCOME, or passes it on. A panic ends the connection and nothing else.
+func (f *front) enter(c net.Conn) {
+	s := f.server
+	if !s.entering.add(c) {
+		_ = c.Close() // the server is closing
+		return
+	}
+	defer func() {
+		s.entering.remove(c)
+		if p := recover(); p != nil {
+			s.config.Logger.Error("panic while a connection was made", logkey.Error, fmt.Sprint(p), logkey.Stack, string(debug.Stack()))
+			_ = c.Close() // nobody else will
+		}
+	}()
+	conn, state, err := f.secure(c)
+	if err != nil {
+		s.refused("upgrade")
+		_ = c.Close() // the peer knows
+		return
+	}
+	buf := buffers.get()
+	*buf = slices.Grow((*buf)[:0], maxUpgrade)
+	u, ok, err := f.request(conn, buf)
+	switch {
+	case err != nil:
+		s.refused("upgrade")
+		_ = c.Close() // it has asked for nothing
+	case ok:
+		*buf = u.appendAccepted(*buf)
+		if _, err = conn.Write((*buf)[bytes.Index(*buf, endOfHead)+len(endOfHead):]); err != nil {
+			s.refused("upgrade")
+			_ = c.Close()
+		}
+	default:
+		f.pass(&passed{Conn: conn, sent: bytes.Clone(*buf), state: state})
+	}
+	buffers.put(buf)
+	if ok && err == nil {
+		_ = conn.SetDeadline(time.Time{}) // fails on a connection that is closed, which the link finds out
+		s.entering.remove(c)
+		s.adopt(conn, u.codec, state)
+	}
+}
+
+// secure makes TLS of a connection, where it is to be.
+func (f *front) secure(c net.Conn) (net.Conn, *tls.ConnectionState, error) {
+	limit := f.server.limits.TLSHandshake
+	if err := c.SetDeadline(time.Now().Add(limit)); err != nil || f.config == nil {
+		return c, nil, err
+	}
+	t := tls.Server(c, f.config)
+	if err := t.Handshake(); err != nil {
+		return nil, nil, err
+	}
+	state := t.ConnectionState()
+	return t, &state, c.SetDeadline(time.Now().Add(limit))
+}
+
+// request reads until it is clear what a connection asks for.
+func (f *front) request(c net.Conn, buf *[]byte) (u upgrade, ok bool, err error) {
+	for b := *buf; ; {
+		n, err := c.Read(b[len(b):maxUpgrade])
+		b = b[:len(b)+n]
+		*buf = b
+		if end := bytes.Index(b, endOfHead); end >= 0 || len(b) == maxUpgrade || !f.maybe(b) {
+			u, ok = parseUpgrade(b, f.paths, f.server.config.Origins)
+			return u, ok, nil
+		}
+		if err != nil {
+			return u, false, err
+		}
+	}
+}
+
+// maybe reports whether a request that begins with b may be for a WebSocket.
+func (f *front) maybe(b []byte) bool {
+	n := min(len(b), len(f.prefix))
+	return strings.HasPrefix(f.prefix, string(b[:n]))
+}
+
+func (f *front) pass(c *passed) {
+	_ = c.SetDeadline(time.Time{}) // fails on a connection that is closed, which its reader finds out
+	select {
+	case f.others <- c:
+	case <-f.closed:
+		_ = c.Close() // the server is closing
+	}
+}
+
+// passed is a connection of which something has been read.
+type passed struct {
+	net.Conn
+	sent  []byte
+	state *tls.ConnectionState
+}
+
+// Read gives what was read, then what comes.
+func (c *passed) Read(p []byte) (int, error) {
+	if len(c.sent) == 0 {
+		return c.Conn.Read(p)
+	}
+	n := copy(p, c.sent)
+	if c.sent = c.sent[n:]; len(c.sent) == 0 {
+		c.sent = nil
+	}
+	return n, nil
+}
+
+// CloseWrite closes the writing half.
+func (c *passed) CloseWrite() error {
+	closeWrite(c.Conn)
+	return nil
+}
+
+// entering are connections that are not links yet.
+type entering struct {
+	mu     sync.Mutex
+	conns  map[net.Conn]struct{} // guarded by mu
+	closed bool                  // guarded by mu
+}
+
+func (e *entering) add(c net.Conn) bool {
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	if e.closed {
+		return false
+	}
+	if e.conns == nil {
+		e.conns = map[net.Conn]struct{}{}
+	}
+	e.conns[c] = struct{}{}
+	return true
+}
+
+func (e *entering) remove(c net.Conn) {
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	delete(e.conns, c)
+}
+
+// close closes them all, and those to come.
+func (e *entering) close() {
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	e.closed = true
+	for c := range e.conns {
+		_ = c.Close() // it was promised nothing yet
+	}
+}
