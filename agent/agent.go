@@ -1,8 +1,8 @@
 // Package agent is a device's process: it dials its router, joins the realms that it is told, serves them, and begins again
 // whenever that ends.
 //
-// It promises that it opens no listening socket; that it dials nobody but the router of its flash file, whose certificate it
-// verifies with the flash file's authority; that devices which lost their router together do not come back together; that a
+// It promises that it opens no listening socket; that it dials nobody but the router of its flash file, and the gateway and
+// targets of tunnels (see package tunnel), and verifies them with the flash file's authority; that devices which lost their router together do not come back together; that a
 // row which no backend acknowledged is sent again, in order and with the same time and number, as long as there is room; that
 // a kill at any moment costs nothing but the rows in memory; and that a stop takes less than 5 seconds.
 package agent
@@ -17,6 +17,7 @@ import (
 
 	"bulkhead/agent/metrics"
 	"bulkhead/agent/state"
+	"bulkhead/agent/tunnel"
 	"bulkhead/internal/lifecycle"
 	"bulkhead/internal/logkey"
 	"bulkhead/internal/secret"
@@ -35,6 +36,8 @@ type Config struct {
 	Log     *slog.Logger
 	// PingInterval is how often the router must show that it is alive, default 20 s.
 	PingInterval time.Duration
+	// PolicyFile says what tunnels may reach; where there is none they reach nothing.
+	PolicyFile string
 }
 
 // Agent is one device's presence. Run it once.
@@ -46,6 +49,7 @@ type Agent struct {
 	board   *board
 	budget  budget
 	onCall  *metrics.Sampler // for the function metrics
+	tunnels *tunnel.Tunnels
 
 	boot       uint64       // set by Run before anything else
 	memory     state.Memory // of Run's goroutine, then of the device realm's
@@ -75,6 +79,7 @@ func New(c Config) *Agent {
 		onCall:        metrics.NewSampler(),
 		installations: map[string]*installation{},
 	}
+	a.tunnels = newTunnels(c, authority)
 	a.config.Flash.Secret = "" // from here on it is a secret.Value only
 	return a
 }
@@ -101,6 +106,7 @@ func (a *Agent) Run(ctx context.Context) {
 
 	<-ctx.Done()
 	group.Stop()
+	a.tunnels.Stop()
 	a.leave(func(*installation) bool { return true }) // they began when ctx ended
 	a.writeStatusOnce()
 	a.log.Info("agent stopped")

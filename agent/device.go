@@ -50,6 +50,7 @@ func (a *Agent) introduce(ctx context.Context, s *wampx.Session, changed chan<- 
 		}
 	}
 	part(a.offer(ctx, s, "", func(name string) string { return wire.AgentFunction(flash.Project, flash.Device, name) }))
+	part(a.offerTunnels(ctx, s))
 	_, err := wampx.Subscribe(ctx, s, wire.AssignmentsChanged(flash.Device), func(context.Context, wire.AssignmentsChange, wampx.Event) {
 		select {
 		case changed <- struct{}{}:

@@ -11,6 +11,7 @@ import (
 	"io/fs"
 	"os"
 	"path/filepath"
+	"sync"
 
 	"bulkhead/internal/errs"
 	"bulkhead/wire"
@@ -23,6 +24,8 @@ const version = 1
 type Dir struct {
 	path string
 	lock *os.File
+
+	tunnels sync.Mutex // guards the files of tunnels
 }
 
 // Open takes the folder for this process and makes it where it is missing.

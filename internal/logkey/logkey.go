@@ -29,6 +29,7 @@ const (
 	Session      = "session"
 	Stack        = "stack"
 	Table        = "table"
+	Target       = "target"
 	Tunnel       = "tunnel"
 	URI          = "uri"
 	Version      = "version"

@@ -2,6 +2,7 @@ package mux
 
 import (
 	"context"
+	"crypto"
 	"crypto/ecdsa"
 	"crypto/elliptic"
 	"crypto/rand"
@@ -62,6 +63,9 @@ func identityOf(key *ecdsa.PrivateKey) (Identity, error) {
 
 // Marshal gives the key itself.
 func (i Identity) Marshal() ([]byte, error) { return x509.MarshalPKCS8PrivateKey(i.certificate.PrivateKey) }
+
+// Signer signs with the key.
+func (i Identity) Signer() crypto.Signer { return i.certificate.PrivateKey.(crypto.Signer) } //nolint:forcetypeassert // it is an ECDSA key
 
 // Fingerprint names the public key: its SHA-256 in base64.
 func (i Identity) Fingerprint() string { return i.fingerprint }

@@ -28,8 +28,9 @@ type Streams struct{ Out, Err io.Writer }
 const usage = `bulkhead-agent keeps a device in the realms of its project. It dials out and opens no port.
 
 Usage:
-  bulkhead-agent run --flash-file FILE [--state-dir DIR] [--log-level debug|info|warn|error]
+  bulkhead-agent run --flash-file FILE [--state-dir DIR] [--policy-file FILE] [--log-level debug|info|warn|error]
   bulkhead-agent status [--state-dir DIR] [-o table|json]
+  bulkhead-agent policy check [--policy-file FILE] [--to HOST:PORT|shell] [-o table|json]
   bulkhead-agent version [-o table|json]
 
 Exit codes: 0 ok, 1 failure, 2 usage or a bad flash file, 3 not found, 4 denied, 5 conflict, 6 unavailable.
@@ -60,7 +61,7 @@ func (c *command) run(ctx context.Context, args []string) error {
 	if len(args) > 0 {
 		name, args = args[0], args[1:]
 	}
-	commands := map[string]func(context.Context, []string) error{"run": c.runAgent, "status": c.status, "version": c.version}
+	commands := map[string]func(context.Context, []string) error{"run": c.runAgent, "status": c.status, "policy": c.policy, "version": c.version}
 	if run, ok := commands[name]; ok {
 		return run(ctx, args)
 	}

@@ -27,11 +27,11 @@ const (
 )
 
 func (c *command) runAgent(ctx context.Context, args []string) error {
-	var flashFile, dir *string
+	var flashFile, dir, policyFile *string
 	level := slog.LevelInfo
 	err := c.parse("run", args, func(f *flag.FlagSet) {
 		flashFile = f.String("flash-file", "", "the device's flash `file` (required)")
-		dir = c.stateFlag(f)
+		dir, policyFile = c.stateFlag(f), policyFlag(f)
 		f.TextVar(&level, "log-level", slog.LevelInfo, "least `level` that is logged: debug, info, warn or error")
 	})
 	if err != nil {
@@ -52,7 +52,7 @@ func (c *command) runAgent(ctx context.Context, args []string) error {
 	}
 	defer d.Close() //nolint:errcheck // the process ends
 	c.tuneMemory()
-	return runUntil(ctx, agent.New(agent.Config{Flash: flash, State: d, Version: programVersion(), Log: log}))
+	return runUntil(ctx, agent.New(agent.Config{Flash: flash, State: d, Version: programVersion(), Log: log, PolicyFile: *policyFile}))
 }
 
 // runUntil runs the agent until ctx ends and no longer than stopTimeout after that.

@@ -1,0 +1,190 @@
+package tunnel
+
+import (
+	"context"
+	"crypto/tls"
+	"errors"
+	"log/slog"
+	"net/netip"
+	"sync"
+	"time"
+
+	"golang.org/x/time/rate"
+
+	"bulkhead/agent/tunnel/policy"
+	"bulkhead/internal/errs"
+	"bulkhead/internal/logkey"
+	"bulkhead/internal/mux"
+	"bulkhead/internal/secret"
+	"bulkhead/wire"
+)
+
+const targetTimeout = 10 * time.Second
+
+// tunnel is one that is open, or on its way.
+type tunnel struct {
+	tunnels *Tunnels
+	grant   wire.Grant
+	own     mux.Identity
+	bounds  bounds
+	log     *slog.Logger
+	there   *rate.Limiter // to the target; nil: no limit
+	back    *rate.Limiter
+	ctx     context.Context // ends when the tunnel is to end
+	stop    context.CancelFunc
+	timer   *time.Timer // stops the tunnel when it expires
+}
+
+func newTunnel(t *Tunnels, g wire.Grant, own mux.Identity, b bounds) *tunnel {
+	one := &tunnel{tunnels: t, grant: g, own: own, bounds: b, log: t.config.Log.With(logkey.Tunnel, g.ID)}
+	if b.rate > 0 {
+		burst := int(max(32<<10, min(b.rate/8, 1<<20)))
+		one.there, one.back = rate.NewLimiter(rate.Limit(b.rate), burst), rate.NewLimiter(rate.Limit(b.rate), burst)
+	}
+	one.ctx, one.stop = context.WithCancel(t.group.Context())
+	one.timer = time.AfterFunc(time.UnixMilli(g.Expires).Sub(t.config.Now()), one.stop)
+	return one
+}
+
+func (t *tunnel) expire(in time.Duration) { t.timer.Reset(in) }
+
+// run is the life of a tunnel.
+func (t *tunnel) run(_ context.Context, ticket secret.Value) {
+	defer t.tunnels.forget(t)
+	defer t.timer.Stop()
+	defer t.stop()
+	c := t.tunnels.config
+	ws, err := mux.Dial(t.ctx, mux.Door{
+		URL: t.grant.Gateway, Ticket: ticket, TLS: &tls.Config{RootCAs: c.Authority, MinVersion: tls.VersionTLS12}, Proxy: c.Proxy,
+	})
+	if err != nil {
+		t.log.Warn("a tunnel was not opened", logkey.Reason, errs.UserText(err), logkey.Error, err)
+		return
+	}
+	session, err := mux.Server(ws, mux.Config{Streams: t.bounds.streams, Window: window, Budget: memory})
+	if err != nil {
+		t.log.Error("a tunnel was not opened", logkey.Error, err)
+		return
+	}
+	t.log.Info("tunnel opened", logkey.Target, t.grant.Target.String(), logkey.AuthID, t.grant.By.Kind+":"+t.grant.By.ID)
+	began := time.Now()
+	t.serve(session)
+	t.log.Info("tunnel closed", logkey.Duration, time.Since(began).Round(time.Millisecond))
+}
+
+func (t *tunnel) serve(session mux.Session) {
+	var wg sync.WaitGroup
+	defer wg.Wait()
+	defer session.Close()
+	closing := context.AfterFunc(t.ctx, session.Close)
+	defer closing()
+	for {
+		stream, err := session.Accept()
+		if err != nil {
+			return
+		}
+		wg.Go(func() { t.answer(stream) })
+	}
+}
+
+// answer connects one stream with what the policy allows now.
+func (t *tunnel) answer(stream mux.Stream) {
+	defer stream.Close() //nolint:errcheck // what it carried is through, or is broken off
+	rule, err := t.tunnels.ask(t.grant)
+	if err == nil && t.grant.ClientKey != "" {
+		stream, err = t.seal(stream)
+	}
+	if err == nil {
+		err = t.connect(stream, rule)
+	}
+	if err != nil {
+		t.log.Warn("a stream of a tunnel was refused", logkey.Reason, errs.UserText(err), logkey.Error, err)
+		_ = stream.Reset()
+	}
+}
+
+// seal keeps the stream where the handshake fails, so that it can be broken off.
+func (t *tunnel) seal(stream mux.Stream) (mux.Stream, error) {
+	sealed, err := mux.SealServer(t.ctx, stream, t.own, t.grant.ClientKey)
+	if err != nil {
+		return stream, err
+	}
+	return sealed, nil
+}
+
+func (t *tunnel) connect(stream mux.Stream, rule policy.Rule) error {
+	if t.grant.Target.Protocol == wire.ProtocolPTY {
+		return t.shell(stream, rule.Shell)
+	}
+	target, err := t.dial(rule)
+	if err != nil {
+		return err
+	}
+	defer target.Close()                                                                //nolint:errcheck // what it carried is through, or is broken off
+	_, _, _ = mux.Pipe(limited{t.ctx, stream, t.there}, limited{t.ctx, target, t.back}) // its ends know
+	return nil
+}
+
+// dial resolves the target and dials only addresses that the rule names, so that a name cannot be pointed elsewhere
+// between the decision and the connection.
+func (t *tunnel) dial(rule policy.Rule) (mux.Half, error) {
+	ctx, cancel := context.WithTimeout(t.ctx, targetTimeout)
+	defer cancel()
+	target := t.grant.Target
+	addresses, err := t.resolve(ctx, target.Host)
+	if err != nil {
+		return nil, errs.As(wire.Unavailable, err, "%s cannot be resolved at the device", target.Host)
+	}
+	denied, err := 0, errNoAddress
+	for _, a := range addresses {
+		if !rule.Reaches(a) {
+			denied++
+			continue
+		}
+		conn, errDial := t.tunnels.config.Dial(ctx, netip.AddrPortFrom(a.Unmap(), target.Port))
+		if errDial != nil {
+			err = errDial
+			continue
+		}
+		if half, ok := conn.(mux.Half); ok {
+			return half, nil
+		}
+		_ = conn.Close()
+	}
+	if denied > 0 && errors.Is(err, errNoAddress) {
+		return nil, errs.E(wire.Denied, "%s leads to an address that the device's policy does not allow", target.Host)
+	}
+	return nil, errs.As(wire.Unavailable, err, "%s does not answer at the device", target)
+}
+
+var errNoAddress = errors.New("no address")
+
+func (t *tunnel) resolve(ctx context.Context, host string) ([]netip.Addr, error) {
+	if a, err := netip.ParseAddr(host); err == nil {
+		return []netip.Addr{a}, nil
+	}
+	return t.tunnels.config.Resolve(ctx, host)
+}
+
+// limited keeps to a rate.
+type limited struct {
+	ctx context.Context // of the tunnel: a Read has none
+	mux.Half
+	limiter *rate.Limiter
+}
+
+func (l limited) Read(b []byte) (int, error) {
+	n, err := l.Half.Read(b)
+	if n > 0 && l.limiter != nil {
+		if wait := l.limiter.WaitN(l.ctx, n); wait != nil {
+			return n, wait
+		}
+	}
+	return n, err
+}
+
+// Reset breaks off what is below.
+func (l limited) Reset() error {
+	mux.Break(l.Half)
+	return nil
+}
