@@ -13,13 +13,14 @@ import (
 	"bulkhead/wire"
 )
 
-// Audit reads the record of changes. It is written by the objects' own transactions, and by Record.
-type Audit struct{ db *DB }
+// Audit reads the record of changes, entry by entry and as logs. It is written by the objects' own transactions, and by
+// Record.
+type Audit struct{ AuditLog }
 
 var _ audit.Recorder = (*Audit)(nil)
 
 // NewAudit gives the record of a database.
-func NewAudit(d *DB) *Audit { return &Audit{d} }
+func NewAudit(d *DB) *Audit { return &Audit{AuditLog{d}} }
 
 // change runs do and writes the entry in one transaction: without an entry there is no change.
 func (d *DB) change(ctx context.Context, e audit.Entry, do func(tx pgx.Tx) error) error {

@@ -164,6 +164,7 @@ DECLARE
     told jsonb := body::jsonb;
     at timestamptz := clock_timestamp();
     number bigint := nextval('bulkhead.audit_sequence');
+    log bigint := COALESCE((told ->> 'project_key')::bigint, 0);
 BEGIN
     IF jsonb_typeof(told) <> 'object' OR left(body, 2) <> '{"' OR told ?| ARRAY['version', 'sequence', 'time'] THEN
         RAISE EXCEPTION 'the entry is not an object without version, sequence and time' USING ERRCODE = 'invalid_parameter_value';
@@ -171,8 +172,11 @@ BEGIN
     IF (told ->> 'personal') IS DISTINCT FROM encode(sha256(salt || personal), 'base64') THEN
         RAISE EXCEPTION 'the entry does not commit to its personal data' USING ERRCODE = 'invalid_parameter_value';
     END IF;
+    IF EXISTS (SELECT FROM bulkhead.audit_checkpoint c WHERE c.log_key = log AND c.made_at > at + interval '5 minutes') THEN
+        RAISE EXCEPTION 'the clock is before the newest checkpoint' USING ERRCODE = 'object_not_in_prerequisite_state';
+    END IF;
     INSERT INTO bulkhead.audit_entry (sequence, log_key, recorded_at, action, severity, actor_id, asset_kind, asset_key, asset_name, leaf)
-    VALUES (number, COALESCE((told ->> 'project_key')::bigint, 0), at, told ->> 'action', told ->> 'severity', told #>> '{actor,id}',
+    VALUES (number, log, at, told ->> 'action', told ->> 'severity', told #>> '{actor,id}',
         told #>> '{asset,kind}', (told #>> '{asset,key}')::bigint, told #>> '{asset,name}',
         convert_to('{"version":2,"sequence":' || number || ',"time":"' || to_char(at AT TIME ZONE 'UTC', 'YYYY-MM-DD"T"HH24:MI:SS.US"Z"') || '",' || substr(body, 2), 'UTF8'));
     IF salt IS NOT NULL THEN
@@ -236,7 +240,6 @@ $$;
 -- +goose StatementEnd
 REVOKE ALL ON SEQUENCE bulkhead.audit_sequence FROM PUBLIC;
 REVOKE ALL ON FUNCTION bulkhead.audit_append, bulkhead.audit_refuse, bulkhead.audit_grow FROM PUBLIC;
-GRANT EXECUTE ON FUNCTION bulkhead.audit_append TO CURRENT_USER;
 GRANT DELETE ON bulkhead.audit_queue TO bulkhead_audit_sequencer;
 GRANT INSERT ON bulkhead.audit_leaf, bulkhead.audit_tile, bulkhead.audit_checkpoint TO bulkhead_audit_sequencer;
 GRANT UPDATE ON bulkhead.audit_tile, bulkhead.audit_checkpoint, bulkhead.audit_lease TO bulkhead_audit_sequencer;
@@ -244,6 +247,7 @@ ALTER SEQUENCE bulkhead.audit_sequence OWNER TO bulkhead_audit_owner;
 ALTER FUNCTION bulkhead.audit_append OWNER TO bulkhead_audit_owner;
 ALTER FUNCTION bulkhead.audit_refuse OWNER TO bulkhead_audit_owner;
 ALTER FUNCTION bulkhead.audit_grow OWNER TO bulkhead_audit_owner;
+GRANT EXECUTE ON FUNCTION bulkhead.audit_append TO CURRENT_USER;
 REVOKE CREATE ON SCHEMA bulkhead FROM bulkhead_audit_owner;
 -- +goose StatementBegin
 DO $$

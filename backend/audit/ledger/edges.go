@@ -160,3 +160,11 @@ func (t tiles) ReadTiles(wanted []tlog.Tile) ([][]byte, error) {
 }
 
 func (tiles) SaveTiles([]tlog.Tile, [][]byte) {}
+
+// Last is the hash of the newest leaf, where it is on the edge.
+func (e *Edges) Last() (tlog.Hash, error) {
+	if len(e.levels) == 0 || len(e.levels[0]) == 0 {
+		return tlog.Hash{}, errors.New("the newest leaf is in a full tile")
+	}
+	return e.levels[0][len(e.levels[0])-1], nil
+}

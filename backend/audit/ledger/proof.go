@@ -2,6 +2,7 @@ package ledger
 
 import (
 	"bytes"
+	"context"
 	"encoding/json"
 	"errors"
 	"fmt"
@@ -10,6 +11,8 @@ import (
 	"golang.org/x/mod/sumdb/tlog"
 
 	"bulkhead/backend/audit"
+	"bulkhead/internal/errs"
+	"bulkhead/wire"
 )
 
 // ProofFormat begins every proof.
@@ -70,4 +73,42 @@ func (p Proof) Check(by note.Verifier) (audit.Entry, Checkpoint, error) {
 	}
 	entry, err := leaf.With(*p.Personal)
 	return entry, checkpoint, err
+}
+
+// Placed is an entry with its place in its log.
+type Placed struct {
+	Log      Log
+	Place    int64
+	Leaf     []byte
+	Personal *audit.Personal // nil where there is none, or it was erased
+}
+
+// Prove makes the proof of an entry from a source's newest checkpoint. It fails where the source's hashes do not lead
+// from the entry to what was signed.
+func Prove(ctx context.Context, p Placed, key string, by note.Verifier, from Source) (Proof, error) {
+	text, err := from.Checkpoint(ctx, p.Log)
+	if err != nil {
+		return Proof{}, err
+	}
+	checkpoint, err := Open(text, Origin(by.Name(), p.Log), by)
+	if err != nil {
+		return Proof{}, err
+	}
+	if p.Place >= checkpoint.Size {
+		return Proof{}, errs.E(wire.Unavailable, "the entry is not part of a signed log yet: ask again in a second")
+	}
+	hashes, err := tlog.ProveRecord(checkpoint.Size, p.Place, ReaderOf(ctx, checkpoint, p.Log, from))
+	if err != nil {
+		return Proof{}, err
+	}
+	proof := Proof{Format: ProofFormat, Key: key, Place: p.Place, Leaf: string(p.Leaf), Personal: p.Personal, Hashes: hashes, Checkpoint: checkpoint.Note}
+	_, _, err = proof.Check(by)
+	return proof, err
+}
+
+// ReaderOf reads hashes of a log as it was signed from a source, and trusts none.
+func ReaderOf(ctx context.Context, c Checkpoint, l Log, from Source) tlog.HashReader {
+	return Reader(tlog.Tree{N: c.Size, Hash: c.Root}, func(level int, place int64, width int) ([]byte, error) {
+		return from.Tile(ctx, l, level, place, width)
+	})
 }

@@ -136,9 +136,6 @@ func (v Verification) read(ctx context.Context, from Source, c Checkpoint, b *bu
 			continue
 		}
 		parsed, err := audit.ParseLeaf(leaf)
-		if err == nil && LogOf(parsed.Project) != v.Log {
-			err = errors.New("it belongs to another log")
-		}
 		if err != nil && b.err == nil {
 			b.err = v.fault(b.place<<Height+int64(i), "%v", err)
 		}
@@ -210,15 +207,37 @@ func (v Verification) add(a *assembly, b *bundle) error {
 }
 
 // follow checks that an entry may come after those before it.
-func (v Verification) follow(a *assembly, place int64, leaf audit.Leaf) error {
-	if leaf.Time.Before(a.newest.Add(-maxBackdate)) {
-		return v.fault(place, "it says that it is of %s and comes after one of %s: it was dated back, or the server's clock was",
-			leaf.Time.UTC().Format(time.RFC3339), a.newest.UTC().Format(time.RFC3339))
-	}
-	if leaf.Time.After(a.newest) {
-		a.newest = leaf.Time
+func (v Verification) follow(a *assembly, place int64, leaf audit.Leaf) (err error) {
+	if a.newest, err = follows(v.Log, a.newest, leaf); err != nil {
+		return v.fault(place, "%v", err)
 	}
 	return nil
+}
+
+// Follows decides whether a leaf may come next in a log whose newest entry is of a time; it gives the new time.
+func Follows(l Log, newest time.Time, text []byte) (time.Time, error) {
+	if l == Logs {
+		return newest, nil
+	}
+	leaf, err := audit.ParseLeaf(text)
+	if err != nil {
+		return newest, err
+	}
+	return follows(l, newest, leaf)
+}
+
+func follows(l Log, newest time.Time, leaf audit.Leaf) (time.Time, error) {
+	switch {
+	case LogOf(leaf.Project) != l:
+		return newest, errors.New("it belongs to another log")
+	case leaf.Time.Before(newest.Add(-maxBackdate)):
+		return newest, fmt.Errorf("it says that it is of %s and comes after one of %s: it was dated back",
+			leaf.Time.UTC().Format(time.RFC3339), newest.UTC().Format(time.RFC3339))
+	case leaf.Time.After(newest):
+		return leaf.Time, nil
+	default:
+		return newest, nil
+	}
 }
 
 // compare looks whether the source has the tiles that the leaves make: proofs of others are made from them.
