@@ -4,6 +4,7 @@ import (
 	"context"
 	"net/http"
 	"strconv"
+	"time"
 
 	"bulkhead/backend/audit"
 	"bulkhead/internal/errs"
@@ -12,8 +13,15 @@ import (
 
 type auditInput struct {
 	Page
-	Project string `query:"project" maxLength:"63" doc:"Name or key: entries of this project only"`
-	project wire.Key
+	Project  string    `query:"project" maxLength:"63" doc:"Name or key: entries of this project only"`
+	Actor    string    `query:"actor" maxLength:"100" doc:"Key of who did it"`
+	Action   string    `query:"action" maxLength:"60" pattern:"^[a-z_]*[.]?[a-z_]*$" doc:"One action, or a kind of asset for all of its actions" example:"device.create"`
+	Asset    string    `query:"asset" maxLength:"200" doc:"Kind, key or name of what it was done to"`
+	Severity string    `query:"severity" enum:"info,notice,warning"`
+	Since    time.Time `query:"since" doc:"From this time on"`
+	Until    time.Time `query:"until" doc:"Before this time"`
+	After    int64     `query:"after" minimum:"0" doc:"Newer than the entry of this sequence: for following the log"`
+	project  wire.Key
 }
 
 func (in *auditInput) target(ctx context.Context, a *API) (Target, error) {
@@ -25,20 +33,28 @@ func (in *auditInput) target(ctx context.Context, a *API) (Target, error) {
 	return projectTarget(p), err
 }
 
+func (in *auditInput) query() (audit.Query, error) {
+	q := audit.Query{
+		Project: in.project, Actor: in.Actor, Action: audit.Action(in.Action), Asset: in.Asset, Severity: audit.Severity(in.Severity),
+		Since: in.Since, Until: in.Until, After: in.After, Limit: in.Limit + 1,
+	}
+	before, err := in.after()
+	if err != nil || before == "" {
+		return q, err
+	}
+	q.Before, err = strconv.ParseInt(before, 10, 64)
+	return q, errs.As(wire.Invalid, err, "cursor: want what the page before gave as next")
+}
+
 func (a *API) registerAudit() {
 	handle(a, route{method: http.MethodGet, path: "/audit", id: "list-audit", tag: "audit", summary: "List what was done, newest first", flag: wire.ProjectAudit}, a.listAudit)
+	a.registerAuditLogs()
 }
 
 func (a *API) listAudit(ctx context.Context, _ caller, in *auditInput) (*reply[List[AuditEntry]], error) {
-	after, err := in.after()
+	q, err := in.query()
 	if err != nil {
 		return nil, err
-	}
-	q := audit.Query{Project: in.project, Limit: in.Limit + 1}
-	if after != "" {
-		if q.Before, err = strconv.ParseInt(after, 10, 64); err != nil {
-			return nil, errs.As(wire.Invalid, err, "cursor: want what the page before gave as next")
-		}
 	}
 	found, err := a.Audit.Entries(ctx, q)
 	if err != nil {

@@ -17,11 +17,13 @@ import (
 	"github.com/danielgtaylor/huma/v2"
 	"github.com/danielgtaylor/huma/v2/adapters/humago"
 	"github.com/prometheus/client_golang/prometheus"
+	"golang.org/x/mod/sumdb/note"
 
 	"bulkhead/backend/account"
 	"bulkhead/backend/account/oidc"
 	"bulkhead/backend/asset"
 	"bulkhead/backend/audit"
+	"bulkhead/backend/audit/ledger"
 	"bulkhead/realms"
 	"bulkhead/wire"
 )
@@ -44,10 +46,13 @@ type DataBackends interface {
 	ExportTable(ctx context.Context, r realms.Realm, table, format string, w io.Writer) error
 }
 
-// AuditLog records what changes nothing in the database, and reads the log.
+// AuditLog records what changes nothing in the database, and reads the log: entries, and the Merkle logs that prove them.
 type AuditLog interface {
-	Record(ctx context.Context, e audit.Entry) error
+	audit.Recorder
+	ledger.Source
 	Entries(ctx context.Context, q audit.Query) ([]audit.Entry, error)
+	Logs(ctx context.Context) ([]ledger.Log, error)
+	Placed(ctx context.Context, sequence int64) (ledger.Placed, error)
 }
 
 // Authorizer decides whether a principal may do something to an asset. It is asked by every operation.
@@ -73,6 +78,9 @@ type Config struct {
 	Sessions   Sessions
 	Backends   DataBackends
 	Audit      AuditLog
+	AuditKey   note.Verifier // of the checkpoints; nil where no sequencer runs
+	AuditText  string        // the same as text
+	Refusals   audit.Noter   // nil: refusals are not recorded
 	Authorizer Authorizer
 	Replays    Replays
 	Sealer     asset.Sealer
