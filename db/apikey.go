@@ -111,3 +111,9 @@ func (k *APIKeys) RevokeAPIKey(ctx context.Context, id string, at time.Time, e a
 		return record(ctx, tx, e)
 	})
 }
+
+// SeeAPIKey keeps when a key was used.
+func (k *APIKeys) SeeAPIKey(ctx context.Context, id string, at time.Time) error {
+	_, err := k.db.pool.Exec(ctx, `UPDATE api_key SET last_used_at = $2 WHERE id = $1 AND (last_used_at IS NULL OR last_used_at < $2)`, id, at)
+	return Error("db: API key", err)
+}

@@ -42,7 +42,7 @@ type Record struct {
 type Holder struct {
 	Kind      Kind     `json:"kind"`
 	Key       wire.Key `json:"key"`
-	Name      string   `json:"name"`
+	Name      string   `json:"-"`
 	Owner     bool     `json:"owner"`
 	Suspended bool     `json:"suspended"`
 }
@@ -75,6 +75,7 @@ type KeyStore interface {
 	InsertFirstOwner(ctx context.Context, r Record, e audit.Entry) (bool, error)
 	// RevokeAPIKey sets RevokedAt; kind NotFound where there is none, nothing where it is set already.
 	RevokeAPIKey(ctx context.Context, id string, at time.Time, e audit.Entry) error
+	SeeAPIKey(ctx context.Context, id string, at time.Time) error
 }
 
 // Keys makes, checks and revokes API keys. Make one with NewKeys.
@@ -82,22 +83,27 @@ type Keys struct {
 	store   KeyStore
 	now     func() time.Time
 	seen    *cache[Record]
+	uses    *uses
 	revoked []func(id string)
 }
 
 // NewKeys makes Keys over a store. Each of revoked is told the id of a key that has just been revoked, so that what it
 // opened can be ended; it must not block.
 func NewKeys(store KeyStore, now func() time.Time, revoked ...func(id string)) *Keys {
-	return &Keys{store: store, now: now, seen: newCache(store.APIKey, now), revoked: revoked}
+	return &Keys{store: store, now: now, seen: newCache(store.APIKey, now), uses: newUses(now), revoked: revoked}
 }
 
 // errRefused is the one answer to an unknown, wrong, expired and revoked key.
 var errRefused = errs.E(wire.Unauthenticated, "the API key is not valid: it may have expired or been revoked")
 
-// Authenticate tells who holds the key. It is asked at every request; the record behind it is at most a second old.
-func (k *Keys) Authenticate(ctx context.Context, text string) (Principal, error) {
+// Authenticate tells who holds the key. It is asked at every request; the record behind it is at most a second old. A key
+// is used at a bounded rate, and addresses from which wrong ones come ask for others at one.
+func (k *Keys) Authenticate(ctx context.Context, c Client, text string) (Principal, error) {
 	key, err := ParseAPIKey(text)
 	if err != nil {
+		return Principal{}, err
+	}
+	if err := k.uses.admit(key.ID, c.Address); err != nil {
 		return Principal{}, err
 	}
 	record, err := k.seen.record(ctx, key.ID)
@@ -106,8 +112,18 @@ func (k *Keys) Authenticate(ctx context.Context, text string) (Principal, error)
 	}
 	hash := key.Hash()
 	same := subtle.ConstantTimeCompare(hash[:], record.Hash[:]) == 1 // no key hashes to the zero record's hash
-	if err != nil || !same || !record.Live(k.now()) {
+	now := k.now()
+	if err != nil || !same || !record.Live(now) {
+		k.uses.wrong(c.Address)
 		return Principal{}, errRefused
+	}
+	first, err := k.uses.right(key.ID, record.LastUsedAt)
+	if err != nil {
+		return Principal{}, err
+	}
+	if first {
+		// That it is not kept is no reason to refuse; the next minute tries again.
+		_ = k.store.SeeAPIKey(ctx, key.ID, now.UTC().Truncate(time.Microsecond))
 	}
 	return record.principal(), nil
 }
@@ -128,6 +144,8 @@ func (q KeyRequest) check() error {
 		return errs.E(wire.Invalid, "an API key has a name of 1 to %d characters without spaces around it, by which you know it again", maxKeyName)
 	case len(q.Scopes) == 0 || len(q.Scopes) > maxScopes:
 		return errs.E(wire.Invalid, "an API key has 1 to %d scopes: the privileges that it may use, or *", maxScopes)
+	case slices.ContainsFunc(q.Scopes, func(f wire.Flag) bool { return f != AllScopes && !f.Known() }):
+		return errs.E(wire.Invalid, "a scope is the name of a privilege, such as device.read, or *")
 	case !q.Holder.Key.Valid() || q.Holder.Suspended:
 		return errs.E(wire.Invalid, "an API key is held by a user or a service account that is not suspended")
 	default:
@@ -198,8 +216,50 @@ func (k *Keys) Revoke(ctx context.Context, by audit.Actor, id string) error {
 	if err != nil {
 		return errs.Wrap("account: revoke key", err)
 	}
-	for _, tell := range k.revoked {
-		tell(id)
-	}
+	k.ended([]string{id})
 	return nil
+}
+
+// ended forgets keys and tells who has opened something for them.
+func (k *Keys) ended(ids []string) {
+	for _, id := range ids {
+		k.seen.forget(id)
+		k.uses.forget(id)
+		for _, tell := range k.revoked {
+			tell(id)
+		}
+	}
+}
+
+// idsOf gives the ids of a holder's keys.
+func (k *Keys) idsOf(ctx context.Context, holder wire.Key) (ids []string, err error) {
+	const page = 200
+	for after := ""; ; {
+		records, err := k.store.APIKeys(ctx, holder, after, page)
+		if err != nil {
+			return nil, errs.Wrap("account: keys of a holder", err)
+		}
+		for _, r := range records {
+			ids, after = append(ids, r.ID), r.ID
+		}
+		if len(records) < page {
+			return ids, nil
+		}
+	}
+}
+
+// endOf ends what the keys of a holder have opened who may no longer act.
+func (k *Keys) endOf(ctx context.Context, holder wire.Key) error {
+	ids, err := k.idsOf(ctx, holder)
+	k.ended(ids)
+	return err
+}
+
+// forgetOf has the keys of a holder looked up again.
+func (k *Keys) forgetOf(ctx context.Context, holder wire.Key) error {
+	ids, err := k.idsOf(ctx, holder)
+	for _, id := range ids {
+		k.seen.forget(id)
+	}
+	return err
 }

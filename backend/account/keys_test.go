@@ -18,14 +18,14 @@ func TestAKeyOpensUntilItIsRevoked(t *testing.T) {
 	t.Parallel()
 	s := newStage(t)
 	record, key := s.create(t)
-	p, err := s.Authenticate(t.Context(), key)
+	p, err := s.Authenticate(t.Context(), here, key)
 	if err != nil || p.Login != record.ID || !p.Owner || p.Key != record.Holder.Key || p.Kind != account.KindServiceAccount {
 		t.Fatalf("%+v, %v", p, err)
 	}
 	if err := s.Revoke(t.Context(), someone, record.ID); err != nil {
 		t.Fatal(err)
 	}
-	_, err = s.Authenticate(t.Context(), key)
+	_, err = s.Authenticate(t.Context(), here, key)
 	kind(t, err, wire.Unauthenticated)
 	if len(s.ended) != 1 || s.ended[0] != record.ID {
 		t.Errorf("told of %v", s.ended)
@@ -41,14 +41,14 @@ func TestAnotherProcessForgetsARevokedKeyWithinASecond(t *testing.T) {
 	s := newStage(t)
 	other := s.process()
 	record, key := s.create(t)
-	if _, err := other.Authenticate(t.Context(), key); err != nil {
+	if _, err := other.Authenticate(t.Context(), here, key); err != nil {
 		t.Fatal(err)
 	}
 	if err := s.Revoke(t.Context(), someone, record.ID); err != nil {
 		t.Fatal(err)
 	}
 	s.clock.pass(time.Second)
-	_, err := other.Authenticate(t.Context(), key)
+	_, err := other.Authenticate(t.Context(), here, key)
 	kind(t, err, wire.Unauthenticated)
 }
 
@@ -60,11 +60,11 @@ func TestAKeyEndsAtItsTimeAlsoWhileItIsRemembered(t *testing.T) {
 		t.Fatal(err)
 	}
 	s.clock.pass(time.Minute - time.Millisecond)
-	if _, err := s.Authenticate(t.Context(), string(text.Reveal())); err != nil {
+	if _, err := s.Authenticate(t.Context(), here, string(text.Reveal())); err != nil {
 		t.Error(err)
 	}
 	s.clock.pass(time.Millisecond)
-	_, err = s.Authenticate(t.Context(), string(text.Reveal()))
+	_, err = s.Authenticate(t.Context(), here, string(text.Reveal()))
 	kind(t, err, wire.Unauthenticated)
 }
 
@@ -73,12 +73,12 @@ func TestAnUnknownKeyAndAWrongOneGetTheSameAnswer(t *testing.T) {
 	s := newStage(t)
 	record, key := s.create(t)
 	stranger := account.NewAPIKey()
-	_, unknown := s.Authenticate(t.Context(), string(stranger.Text().Reveal()))
-	_, wrong := s.Authenticate(t.Context(), withID(t, stranger, record.ID))
+	_, unknown := s.Authenticate(t.Context(), here, string(stranger.Text().Reveal()))
+	_, wrong := s.Authenticate(t.Context(), here, withID(t, stranger, record.ID))
 	if unknown == nil || wrong == nil || unknown.Error() != wrong.Error() {
 		t.Errorf("%v and %v", unknown, wrong)
 	}
-	if _, err := s.Authenticate(t.Context(), key); err != nil {
+	if _, err := s.Authenticate(t.Context(), here, key); err != nil {
 		t.Errorf("the right one: %v", err)
 	}
 }
@@ -98,7 +98,7 @@ func TestKeysAreCheckedWithOneLookUpASecond(t *testing.T) {
 	var all sync.WaitGroup
 	for range 50 {
 		all.Go(func() {
-			if _, err := s.Authenticate(t.Context(), key); err != nil {
+			if _, err := s.Authenticate(t.Context(), here, key); err != nil {
 				t.Error(err)
 			}
 		})
@@ -109,7 +109,7 @@ func TestKeysAreCheckedWithOneLookUpASecond(t *testing.T) {
 		t.Errorf("%d look-ups for 50 requests at once", n)
 	}
 	s.clock.pass(time.Second)
-	if _, err := s.Authenticate(t.Context(), key); err != nil || s.store.asked.Load() != 2 {
+	if _, err := s.Authenticate(t.Context(), here, key); err != nil || s.store.asked.Load() != 2 {
 		t.Errorf("a second later: %d look-ups, %v", s.store.asked.Load(), err)
 	}
 }
@@ -119,10 +119,10 @@ func TestADatabaseThatIsDownRefusesAndIsNotRemembered(t *testing.T) {
 	s := newStage(t)
 	_, key := s.create(t)
 	s.store.fail.Store(true)
-	_, err := s.Authenticate(t.Context(), key)
+	_, err := s.Authenticate(t.Context(), here, key)
 	kind(t, err, wire.Unavailable)
 	s.store.fail.Store(false)
-	if _, err := s.Authenticate(t.Context(), key); err != nil {
+	if _, err := s.Authenticate(t.Context(), here, key); err != nil {
 		t.Errorf("when it is back: %v", err)
 	}
 }
@@ -135,7 +135,7 @@ func TestAFloodOfMadeUpIdsNeitherGrowsNorLocksOut(t *testing.T) {
 	for range 4 {
 		all.Go(func() {
 			for range 1500 {
-				if _, err := s.Authenticate(t.Context(), string(account.NewAPIKey().Text().Reveal())); errs.KindOf(err) != wire.Unauthenticated {
+				if _, err := s.Authenticate(t.Context(), here, string(account.NewAPIKey().Text().Reveal())); errs.KindOf(err) != wire.Unauthenticated {
 					t.Error(err)
 				}
 			}
@@ -145,7 +145,7 @@ func TestAFloodOfMadeUpIdsNeitherGrowsNorLocksOut(t *testing.T) {
 	if n := account.Remembered(s.Keys); n > account.CacheSize {
 		t.Errorf("%d remembered", n)
 	}
-	if _, err := s.Authenticate(t.Context(), key); err != nil {
+	if _, err := s.Authenticate(t.Context(), here, key); err != nil {
 		t.Error(err)
 	}
 }
@@ -156,8 +156,8 @@ func TestACallerThatGivesUpDoesNotSpoilItForOthers(t *testing.T) {
 	_, key := s.create(t)
 	ctx, cancel := context.WithCancel(t.Context())
 	cancel()
-	_, _ = s.Authenticate(ctx, key)
-	if _, err := s.Authenticate(t.Context(), key); err != nil {
+	_, _ = s.Authenticate(ctx, here, key)
+	if _, err := s.Authenticate(t.Context(), here, key); err != nil {
 		t.Error(err)
 	}
 }
@@ -260,7 +260,7 @@ func BenchmarkAuthenticate(b *testing.B) {
 	s := newStage(b)
 	_, key := s.create(b)
 	for b.Loop() {
-		if _, err := s.Authenticate(b.Context(), key); err != nil {
+		if _, err := s.Authenticate(b.Context(), here, key); err != nil {
 			b.Fatal(err)
 		}
 	}

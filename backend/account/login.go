@@ -64,8 +64,8 @@ type Login struct {
 	IDToken []byte `json:"-"`
 }
 
-// ends is when the login ends if nobody uses it any more.
-func (l Login) ends() time.Time {
+// Ends is when the login ends if nobody uses it any more.
+func (l Login) Ends() time.Time {
 	idle := l.SeenAt.Add(lives[l.Kind].idle)
 	if idle.Before(l.ExpiresAt) {
 		return idle
@@ -74,7 +74,7 @@ func (l Login) ends() time.Time {
 }
 
 // Live reports whether the login opens anything at a time.
-func (l Login) Live(now time.Time) bool { return l.Kind.Valid() && now.Before(l.ends()) }
+func (l Login) Live(now time.Time) bool { return l.Kind.Valid() && now.Before(l.Ends()) }
 
 // Session is a login in the hands of who made it.
 type Session struct {

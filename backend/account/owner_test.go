@@ -33,7 +33,7 @@ func TestANewServerWritesItsOwnersKeyOnce(t *testing.T) {
 		t.Errorf("mode %v, %v", info.Mode(), err)
 	}
 	key := read(t, file)
-	if p, err := s.Authenticate(t.Context(), key); err != nil || !p.Owner {
+	if p, err := s.Authenticate(t.Context(), here, key); err != nil || !p.Owner {
 		t.Errorf("%+v, %v", p, err)
 	}
 	if err := s.process().EnsureOwner(t.Context(), file); err != nil || read(t, file) != key {
@@ -55,7 +55,7 @@ func TestACrashBetweenFileAndRowIsRepaired(t *testing.T) {
 	if err := s.EnsureOwner(t.Context(), file); err != nil {
 		t.Fatal(err)
 	}
-	if p, err := s.Authenticate(t.Context(), string(left.Text().Reveal())); err != nil || !p.Owner {
+	if p, err := s.Authenticate(t.Context(), here, string(left.Text().Reveal())); err != nil || !p.Owner {
 		t.Errorf("%+v, %v", p, err)
 	}
 }
@@ -86,10 +86,10 @@ func TestAServerWhoseOwnersKeysHaveAllEndedMakesAnother(t *testing.T) {
 		t.Fatal(err)
 	}
 	second := read(t, file)
-	if _, err := s.Authenticate(t.Context(), second); err != nil || second == first {
+	if _, err := s.Authenticate(t.Context(), here, second); err != nil || second == first {
 		t.Errorf("the same: %t, %v", second == first, err)
 	}
-	_, err := s.Authenticate(t.Context(), first)
+	_, err := s.Authenticate(t.Context(), here, first)
 	kind(t, err, wire.Unauthenticated)
 }
 
@@ -101,7 +101,7 @@ func TestARevokedKeyInTheFileStaysRevoked(t *testing.T) {
 		t.Fatal(err)
 	}
 	key := read(t, file)
-	p, _ := s.Authenticate(t.Context(), key)
+	p, _ := s.Authenticate(t.Context(), here, key)
 	s.create(t) // another owner
 	if err := s.Revoke(t.Context(), someone, p.Login); err != nil {
 		t.Fatal(err)
@@ -109,7 +109,7 @@ func TestARevokedKeyInTheFileStaysRevoked(t *testing.T) {
 	if err := s.EnsureOwner(t.Context(), file); err != nil {
 		t.Fatal(err)
 	}
-	_, err := s.Authenticate(t.Context(), key)
+	_, err := s.Authenticate(t.Context(), here, key)
 	kind(t, err, wire.Unauthenticated)
 }
 
@@ -137,7 +137,7 @@ func TestAnOwnersKeyFileThatCannotBeIsToldAndLeftAsItIs(t *testing.T) {
 			t.Errorf("%s: %v", name, err)
 		}
 	}
-	_, err := s.Authenticate(t.Context(), foreign)
+	_, err := s.Authenticate(t.Context(), here, foreign)
 	kind(t, err, wire.Unauthenticated)
 }
 

@@ -19,6 +19,8 @@ import (
 
 func TestMain(m *testing.M) { goleak.VerifyTestMain(dbtest.Main(m)) }
 
+var here = account.Client{Address: "192.0.2.1", Agent: "test", RequestID: "r"}
+
 var someone = audit.Actor{Kind: audit.APIKey, ID: "tester"}
 
 // stage is keys over a real database, with a clock that the test moves.

@@ -168,7 +168,7 @@ func (a *API) cleanURL(next http.Handler) http.Handler {
 }
 
 func credentialIn(u *url.URL) bool {
-	if strings.Contains(u.Path, account.KeyPrefix) || strings.Contains(u.RawQuery, account.KeyPrefix) {
+	if hasCredential(u.Path) || hasCredential(u.RawQuery) {
 		return true
 	}
 	for name, values := range u.Query() {
@@ -178,12 +178,16 @@ func credentialIn(u *url.URL) bool {
 			}
 		}
 		for _, value := range append(values, name) {
-			if strings.Contains(value, account.KeyPrefix) {
+			if hasCredential(value) {
 				return true
 			}
 		}
 	}
 	return false
+}
+
+func hasCredential(text string) bool {
+	return strings.Contains(text, account.KeyPrefix) || strings.Contains(text, account.LoginPrefix)
 }
 
 // sameOrigin refuses what a browser sends for another site.
@@ -205,33 +209,6 @@ func (a *API) described(document []byte, next http.Handler) http.Handler {
 		w.Header().Set("Content-Type", "application/openapi+json")
 		_, _ = w.Write(document) // a client that has gone needs no answer
 	})
-}
-
-// known proves who calls.
-func (a *API) known(next http.Handler) http.Handler {
-	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-		key, err := bearer(r.Header.Values("Authorization"))
-		if err == nil {
-			requestOf(r.Context()).principal, err = a.Keys.Authenticate(r.Context(), key)
-		}
-		if err != nil {
-			a.logged(r.Context(), "authenticate", err)
-			write(w, problemOf(r.Context(), err))
-			return
-		}
-		next.ServeHTTP(w, r)
-	})
-}
-
-func bearer(headers []string) (string, error) {
-	if len(headers) != 1 {
-		return "", errs.E(wire.Unauthenticated, "an API key is needed: send the header Authorization: Bearer %s…", account.KeyPrefix)
-	}
-	scheme, key, ok := strings.Cut(headers[0], " ")
-	if !ok || !strings.EqualFold(scheme, "Bearer") {
-		return "", errs.E(wire.Unauthenticated, "an API key is needed: send the header Authorization: Bearer %s…", account.KeyPrefix)
-	}
-	return key, nil
 }
 
 // logged writes what went wrong once, at the edge: what is the server's fault at its level, a caller's mistake for who

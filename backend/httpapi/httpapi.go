@@ -73,6 +73,9 @@ type Replays interface {
 type Config struct {
 	Assets     *asset.Assets
 	Keys       *account.Keys
+	Logins     *account.Logins
+	Users      *account.Users
+	Services   *account.ServiceAccounts
 	Tickets    *account.Tickets
 	Providers  *oidc.Providers
 	Sessions   Sessions
@@ -80,6 +83,7 @@ type Config struct {
 	Audit      AuditLog
 	AuditKey   note.Verifier // of the checkpoints; nil where no sequencer runs
 	AuditText  string        // the same as text
+	Refusals   audit.Noter   // nil: refusals are not recorded
 	Refusals   audit.Noter   // nil: refusals are not recorded
 	Authorizer Authorizer
 	Replays    Replays
@@ -105,7 +109,7 @@ var _ http.Handler = (*API)(nil)
 
 // New makes an API.
 func New(c Config) (*API, error) {
-	if c.Assets == nil || c.Keys == nil || c.Tickets == nil || c.Providers == nil || c.Sessions == nil || c.Backends == nil || c.Audit == nil ||
+	if c.Assets == nil || c.Keys == nil || c.Logins == nil || c.Users == nil || c.Services == nil || c.Tickets == nil || c.Providers == nil || c.Sessions == nil || c.Backends == nil || c.Audit == nil ||
 		c.Authorizer == nil || c.Replays == nil || c.Sealer == nil || c.Log == nil || c.Now == nil {
 		return nil, errors.New("httpapi: New: something required is missing in Config")
 	}
@@ -138,6 +142,9 @@ func (a *API) register() {
 	a.registerServices()
 	a.registerData()
 	a.registerKeys()
+	a.registerLogins()
+	a.registerUsers()
+	a.registerServiceAccounts()
 	a.registerProviders()
 	a.registerAudit()
 	a.registerSelf()

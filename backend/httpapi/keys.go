@@ -6,6 +6,7 @@ import (
 	"time"
 
 	"bulkhead/backend/account"
+	"bulkhead/internal/errs"
 	"bulkhead/wire"
 )
 
@@ -16,16 +17,59 @@ func keyOf(r account.Record) APIKey {
 	}
 }
 
+// Everybody sees to their own API keys; those of others, service accounts among them, are for who has platform.apikeys.
 type (
+	keyListInput struct {
+		Page
+		All bool `query:"all" doc:"Of everybody; absent: yours"`
+	}
 	keyCreateInput struct {
-		PlatformPath
-		Body APIKeyCreate
+		Body   APIKeyCreate
+		holder account.Holder // zero: the caller
 	}
 	keyInput struct {
-		PlatformPath
-		ID string `path:"id" maxLength:"16" doc:"Id of an API key, the part after bhk_"`
+		ID    string `path:"id" maxLength:"16" doc:"Id of an API key, the part after bhk_"`
+		found account.Record
+		own   bool
 	}
 )
+
+func (in *keyListInput) target(context.Context, *API) (Target, error) {
+	if in.All {
+		return platform, nil
+	}
+	return oneself, nil
+}
+
+func (in *keyListInput) wants(Target) wire.Flag { return ownOr(!in.All) }
+
+func (in *keyCreateInput) target(ctx context.Context, a *API) (Target, error) {
+	if in.Body.ServiceAccount == "" {
+		return oneself, nil
+	}
+	s, err := a.Services.Find(ctx, in.Body.ServiceAccount)
+	in.holder = s.Holder()
+	return platform, err
+}
+
+func (in *keyCreateInput) wants(Target) wire.Flag { return ownOr(in.Body.ServiceAccount == "") }
+
+func (in *keyInput) target(ctx context.Context, a *API) (_ Target, err error) {
+	in.found, err = a.Keys.Find(ctx, in.ID)
+	if in.own = err == nil && in.found.Holder.Key == requestOf(ctx).principal.Key; in.own {
+		return oneself, nil
+	}
+	return platform, err
+}
+
+func (in *keyInput) wants(Target) wire.Flag { return ownOr(in.own) }
+
+func ownOr(own bool) wire.Flag {
+	if own {
+		return wire.Self
+	}
+	return wire.PlatformKeys
+}
 
 func (a *API) registerKeys() {
 	handle(a, route{method: http.MethodGet, path: "/apikeys", id: "list-apikeys", tag: "apikeys", summary: "List API keys, also those that have ended", flag: wire.PlatformKeys}, a.listKeys)
@@ -33,12 +77,19 @@ func (a *API) registerKeys() {
 	handle(a, route{method: http.MethodDelete, path: "/apikeys/{id}", id: "revoke-apikey", tag: "apikeys", summary: "Revoke an API key", flag: wire.PlatformKeys}, a.revokeKey)
 }
 
-func (a *API) listKeys(ctx context.Context, _ caller, in *listInput) (*reply[List[APIKey]], error) {
+func (a *API) listKeys(ctx context.Context, c caller, in *keyListInput) (*reply[List[APIKey]], error) {
 	after, err := in.after()
 	if err != nil {
 		return nil, err
 	}
-	found, err := a.Keys.List(ctx, 0, after, in.Limit+1)
+	if err := mayKeys(c.by); err != nil {
+		return nil, err
+	}
+	holder := c.by.Key
+	if in.All {
+		holder = 0
+	}
+	found, err := a.Keys.List(ctx, holder, after, in.Limit+1)
 	if err != nil {
 		return nil, err
 	}
@@ -48,9 +99,18 @@ func (a *API) listKeys(ctx context.Context, _ caller, in *listInput) (*reply[Lis
 }
 
 func (a *API) createKey(ctx context.Context, c caller, in *keyCreateInput) (*reply[APIKeySecret], error) {
+	if c.by.Proof == account.ProofLogin && !c.by.Fresh(a.Now()) { // also for one's own
+		return nil, account.ErrStepUp
+	}
+	if err := mayKeys(c.by); err != nil {
+		return nil, err
+	}
+	holder := in.holder
+	if !holder.Key.Valid() {
+		holder = account.Holder{Kind: c.by.Kind, Key: c.by.Key, Name: c.by.Name, Owner: c.by.Owner}
+	}
 	record, text, err := a.Keys.Create(ctx, c.by, c.actor, account.KeyRequest{
-		Holder: account.Holder{Kind: c.by.Kind, Key: c.by.Key, Name: c.by.Name, Owner: c.by.Owner},
-		Name:   in.Body.Name, Scopes: scopesOf(in.Body.Scopes), Life: time.Duration(in.Body.ExpiresInSeconds) * time.Second,
+		Holder: holder, Name: in.Body.Name, Scopes: scopesOf(in.Body.Scopes), Life: time.Duration(in.Body.ExpiresInSeconds) * time.Second,
 	})
 	if err != nil {
 		return nil, err
@@ -61,7 +121,21 @@ func (a *API) createKey(ctx context.Context, c caller, in *keyCreateInput) (*rep
 	}, nil
 }
 
+// mayKeys refuses an API key that does not name the flag also what it would do with its holder's own keys: one that leaks
+// must not reach the others.
+func mayKeys(by account.Principal) error {
+	if !by.InScope(wire.PlatformKeys) {
+		return errs.E(wire.Denied, "the API key does not have the scope %s", wire.PlatformKeys)
+	}
+	return nil
+}
+
 func (a *API) revokeKey(ctx context.Context, c caller, in *keyInput) (*nothing, error) {
+	if in.ID != c.by.Login {
+		if err := mayKeys(c.by); err != nil {
+			return nil, err
+		}
+	}
 	return &nothing{}, a.Keys.Revoke(ctx, c.actor, in.ID)
 }
 

@@ -8,6 +8,7 @@ import (
 
 	"github.com/danielgtaylor/huma/v2"
 
+	"bulkhead/backend/account"
 	"bulkhead/backend/asset"
 	"bulkhead/internal/errs"
 	"bulkhead/wire"
@@ -130,6 +131,9 @@ func problemOf(ctx context.Context, err error) *Problem {
 	}
 	if code, ok := finer[status]; ok {
 		p.Code = code
+	}
+	if errors.Is(err, account.ErrStepUp) {
+		p.Code = CodeStepUpRequired
 	}
 	if p.Title == "" { // 499 has no text
 		p.Title = p.Detail

@@ -37,8 +37,7 @@ func (s *Server) makeBackend(ctx context.Context) error {
 	if err := s.makeRouter(); err != nil {
 		return err
 	}
-	s.keys = account.NewKeys(db.NewAPIKeys(s.db), time.Now, s.endLogin)
-	if err := s.keys.EnsureOwner(ctx, s.OwnerKeyFile()); err != nil {
+	if err := s.makeLogins(ctx); err != nil {
 		return err
 	}
 	return s.makeAssets(ctx, keyring)
@@ -171,13 +170,15 @@ func (s *Server) makeAssets(ctx context.Context, keyring *secret.Keyring) error 
 	}
 	s.group.Go(s.assets.Run)
 	s.group.Go(func(ctx context.Context) { s.tickets.Serve(ctx, s.endLogin) })
+	s.group.Go(s.logins.Serve)
+	s.group.Go(s.refusals.Serve)
 	s.group.Go(s.prov.Serve)
 	return nil
 }
 
 func (s *Server) api() (http.Handler, error) {
 	return httpapi.New(httpapi.Config{
-		Assets: s.assets, Keys: s.keys, Tickets: s.tickets, Sessions: sessions{s.router}, Backends: s.data, Audit: db.NewAudit(s.db),
+		Assets: s.assets, Keys: s.keys, Logins: s.logins, Users: s.users, Services: s.services, Refusals: s.refusals, Tickets: s.tickets, Sessions: sessions{s.router}, Backends: s.data, Audit: db.NewAudit(s.db),
 		Authorizer: httpapi.Owners{}, Replays: db.NewReplays(s.db), Sealer: s.sealer, Metrics: s.metrics, Log: s.log, Now: time.Now,
 		Version: s.options.Version, Providers: s.providers(), PublicURL: s.public,
 	})

@@ -22,6 +22,7 @@ import (
 
 	"bulkhead/backend/account"
 	"bulkhead/backend/asset"
+	"bulkhead/backend/audit"
 	"bulkhead/backend/databackend"
 	"bulkhead/backend/httpapi"
 	"bulkhead/backend/rpc"
@@ -62,20 +63,24 @@ type Server struct {
 	caFile   string
 	tls      *tls.Config
 
-	cluster *cluster.Cluster // nil where the configuration names a database
-	url     secret.Value
-	db      *db.DB
-	release func() // gives the database up for another server
-	prov    *provision.Provisioner
-	store   *db.Assets
-	ingest  *databackend.Ingest
-	data    *data
-	rpc     *rpc.Server
-	router  *router.Router
-	tickets *account.Tickets
-	keys    *account.Keys
-	sealer  *secret.Keyring
-	assets  *asset.Assets
+	cluster  *cluster.Cluster // nil where the configuration names a database
+	url      secret.Value
+	db       *db.DB
+	release  func() // gives the database up for another server
+	prov     *provision.Provisioner
+	store    *db.Assets
+	ingest   *databackend.Ingest
+	data     *data
+	rpc      *rpc.Server
+	router   *router.Router
+	tickets  *account.Tickets
+	keys     *account.Keys
+	logins   *account.Logins
+	users    *account.Users
+	services *account.ServiceAccounts
+	refusals *audit.Refusals
+	sealer   *secret.Keyring
+	assets   *asset.Assets
 
 	metrics *prometheus.Registry
 	group   *lifecycle.Group

@@ -1,0 +1,89 @@
+package httpapi
+
+import (
+	"context"
+	"net/http"
+	"strings"
+
+	"bulkhead/backend/account"
+	"bulkhead/backend/audit"
+	"bulkhead/internal/errs"
+	"bulkhead/wire"
+)
+
+// LoginCookie is the cookie that carries the login of a browser. Browsers keep one of this name from this host alone, for
+// all of its paths, over TLS: a sibling domain cannot set it.
+const LoginCookie = "__Host-bulkhead"
+
+// known proves who calls. Nobody has to be known to log in.
+func (a *API) known(next http.Handler) http.Handler {
+	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		if r.URL.Path == loginPath && r.Method == http.MethodPost {
+			next.ServeHTTP(w, r)
+			return
+		}
+		by, err := a.prove(r)
+		if err != nil {
+			a.noteUnknown(r.Context(), err)
+			a.logged(r.Context(), "authenticate", err)
+			write(w, problemOf(r.Context(), err))
+			return
+		}
+		requestOf(r.Context()).principal = by
+		next.ServeHTTP(w, r)
+	})
+}
+
+// loginPath is where one logs in, and below it where one shows the second factor.
+const loginPath = Prefix + "/login"
+
+func isLogin(r *http.Request) bool {
+	return r.URL.Path == loginPath || strings.HasPrefix(r.URL.Path, loginPath+"/")
+}
+
+var errCredential = errs.E(wire.Unauthenticated, "log in, or send an API key in the header Authorization: Bearer %s…", account.KeyPrefix)
+
+// prove reads the one credential of a request: the header where there is one, else the cookie.
+func (a *API) prove(r *http.Request) (account.Principal, error) {
+	headers := r.Header.Values("Authorization")
+	if len(headers) == 0 {
+		return a.proveCookie(r)
+	}
+	scheme, text, ok := strings.Cut(headers[0], " ")
+	if len(headers) != 1 || !ok || !strings.EqualFold(scheme, "Bearer") {
+		return account.Principal{}, errCredential
+	}
+	if strings.HasPrefix(text, account.LoginPrefix) {
+		return a.Logins.Authenticate(r.Context(), text)
+	}
+	return a.Keys.Authenticate(r.Context(), requestOf(r.Context()).client(), text)
+}
+
+// proveCookie believes a cookie where there is one of its name, and where the browser says that what changes something
+// comes from a page of this server: a browser that says nothing of that is not asked to.
+func (a *API) proveCookie(r *http.Request) (account.Principal, error) {
+	cookies := r.CookiesNamed(LoginCookie)
+	if len(cookies) != 1 {
+		return account.Principal{}, errCredential
+	}
+	if !isSafe(r.Method) && r.Header.Get("Sec-Fetch-Site") == "" && r.Header.Get("Origin") == "" {
+		return account.Principal{}, refusal(http.StatusForbidden, CodeCrossOrigin, "a browser that does not say where a request comes from cannot change anything with its login: send the header Authorization")
+	}
+	return a.Logins.Authenticate(r.Context(), cookies[0].Value)
+}
+
+func isSafe(method string) bool {
+	return method == http.MethodGet || method == http.MethodHead || method == http.MethodOptions
+}
+
+// noteUnknown keeps that somebody came with a credential that opens nothing.
+func (a *API) noteUnknown(ctx context.Context, err error) {
+	if a.Refusals == nil || err == errCredential || errs.KindOf(err) != wire.Unauthenticated { //nolint:errorlint // the value itself: nothing was sent
+		return
+	}
+	known := requestOf(ctx)
+	actor := audit.Actor{Kind: audit.Anonymous, ID: "unknown", Address: known.address, RequestID: known.id}
+	a.Refusals.Note(ctx, audit.New(actor, audit.KeyRefuse, 0, audit.Asset{Kind: "apikey"}).Changed(nil, struct {
+		Reason string `json:"reason"`
+	}{errs.UserText(err)}).Failing())
+}
