@@ -84,7 +84,6 @@ type Config struct {
 	AuditKey   note.Verifier // of the checkpoints; nil where no sequencer runs
 	AuditText  string        // the same as text
 	Refusals   audit.Noter   // nil: refusals are not recorded
-	Refusals   audit.Noter   // nil: refusals are not recorded
 	Authorizer Authorizer
 	Replays    Replays
 	Sealer     asset.Sealer
