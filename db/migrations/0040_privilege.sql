@@ -12,6 +12,7 @@ CREATE TABLE bulkhead.project_owner (
 );
 CREATE INDEX project_owner_principal ON bulkhead.project_owner (principal_key);
 
+ALTER INDEX bulkhead.app_owner RENAME TO app_of_project; -- its name is needed for a table
 CREATE TABLE bulkhead.app_owner (
     app_key       bigint      NOT NULL,
     principal_key bigint      NOT NULL,
@@ -250,6 +251,7 @@ DROP TABLE bulkhead.device_group_device;
 DROP TABLE bulkhead.device_group;
 DROP TABLE bulkhead.project_default;
 DROP TABLE bulkhead.app_owner;
+ALTER INDEX bulkhead.app_of_project RENAME TO app_owner;
 DROP TABLE bulkhead.project_owner;
 DROP FUNCTION bulkhead.privilege_principal_changed;
 DROP FUNCTION bulkhead.privilege_app_owner_changed;
