@@ -65,4 +65,8 @@ var meanings = pgerr.Meanings{
 	"placement_login_slot_unique":         "the login exists already",
 	"placement_login_placement_exists":    "the app is not installed here",
 	"audit_leaf_sequence_unique":          "another sequencer gave the entry its place",
+	"tunnel_pkey":                         "the tunnel exists already",
+	"tunnel_project_exists":               "the project does not exist",
+	"tunnel_policy_pkey":                  "the project has a policy of tunnels already",
+	"tunnel_policy_project_exists":        "the project does not exist",
 }

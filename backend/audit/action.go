@@ -98,6 +98,17 @@ const (
 
 	AccessRefuse Action = "access.refuse" // somebody who is known asked for what it may not have
 	RefusalCount Action = "refusal.count" // how many refusals of a kind were not written one by one
+
+	TunnelRequest Action = "tunnel.request"
+	TunnelApprove Action = "tunnel.approve"
+	TunnelDeny    Action = "tunnel.deny"
+	TunnelGrant   Action = "tunnel.grant" // the ends are on their way
+	TunnelOpen    Action = "tunnel.open"  // the ends have met; nothing went through before
+	TunnelStream  Action = "tunnel.stream"
+	TunnelExtend  Action = "tunnel.extend"
+	TunnelClose   Action = "tunnel.close"
+	TunnelRefuse  Action = "tunnel.refuse"
+	TunnelPolicy  Action = "tunnel.policy"
 )
 
 var severities = map[Action]Severity{
@@ -120,4 +131,6 @@ var severities = map[Action]Severity{
 	DefaultsUpdate: Warning, OwnerOffer: Notice, OwnerAccept: Warning, OwnerDecline: Info, OwnerRemove: Warning,
 	GroupCreate: Info, GroupUpdate: Info, GroupDelete: Notice, GroupAddDevice: Notice, GroupRemoveDevice: Notice,
 	AccessRefuse: Notice, RefusalCount: Warning,
+	TunnelRequest: Info, TunnelApprove: Notice, TunnelDeny: Notice, TunnelGrant: Notice, TunnelOpen: Notice, TunnelStream: Info,
+	TunnelExtend: Notice, TunnelClose: Notice, TunnelRefuse: Warning, TunnelPolicy: Notice,
 }

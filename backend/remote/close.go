@@ -1,0 +1,194 @@
+package remote
+
+import (
+	"context"
+	"time"
+
+	"bulkhead/backend/audit"
+	"bulkhead/internal/errs"
+	"bulkhead/internal/logkey"
+	"bulkhead/wire"
+)
+
+// Reasons for which this package ends tunnels.
+const (
+	endedByUser    = "closed"
+	endedByLogin   = "login_ended"
+	endedByRevoke  = "revoked"
+	endedByRestart = "server_restarted"
+)
+
+// recheck is how often it is asked whether the users of open tunnels may still have them.
+const recheck = 250 * time.Millisecond
+
+// retry is the pause between attempts to put an end on record.
+const retry = 500 * time.Millisecond
+
+// Start puts on record that the tunnels of a server which was killed have ended.
+func (r *Remote) Start(ctx context.Context) error {
+	left, err := r.Store.UnfinishedTunnels(ctx)
+	if err != nil {
+		return errs.Wrap("remote: start", err)
+	}
+	for _, t := range left {
+		t.State, t.ClosedAt, t.Ended = Closed, r.now(), endedByRestart
+		if err := r.Store.UpdateTunnel(ctx, t, []State{Granted, Open}, entry(audit.Server, audit.TunnelClose, t)); err != nil {
+			return errs.Wrap("remote: start", err)
+		}
+	}
+	return nil
+}
+
+// Run ends tunnels whose users may not have them any more, until ctx ends.
+func (r *Remote) Run(ctx context.Context) {
+	tick := time.NewTicker(recheck)
+	defer tick.Stop()
+	for {
+		select {
+		case <-tick.C:
+			r.Recheck(ctx)
+		case <-ctx.Done():
+			return
+		}
+	}
+}
+
+// Recheck ends tunnels whose users may not have them any more, now.
+func (r *Remote) Recheck(ctx context.Context) {
+	for _, one := range r.all() {
+		t := one.tunnel
+		if !one.by.Still(ctx) || !r.Reachable(t.Project, t.Device) {
+			r.Gateway.End(t.ID, endedByRevoke)
+		}
+	}
+}
+
+// EndLogin ends the tunnels of a login or API key. It does not block.
+func (r *Remote) EndLogin(login string) {
+	for _, one := range r.all() {
+		if one.by.Actor.Session == login {
+			r.Gateway.End(one.tunnel.ID, endedByLogin)
+		}
+	}
+}
+
+func (r *Remote) all() []*live {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	list := make([]*live, 0, len(r.live))
+	for _, one := range r.live {
+		list = append(list, one)
+	}
+	return list
+}
+
+// Close ends a tunnel, or withdraws its request. One that has ended stays as it is.
+func (r *Remote) Close(ctx context.Context, by audit.Actor, id string) error {
+	t, err := r.Store.Tunnel(ctx, id)
+	if err != nil {
+		return errs.Wrap("remote: close", err)
+	}
+	switch t.State {
+	case Requested, Approved:
+		t.State, t.ClosedAt, t.Ended = Closed, r.now(), "withdrawn"
+		return errs.Wrap("remote: close", r.Store.UpdateTunnel(ctx, t, []State{Requested, Approved}, entry(by, audit.TunnelClose, t)))
+	case Granted, Open:
+		r.mu.Lock()
+		if one := r.live[id]; one != nil && one.ended.ID == "" {
+			one.ended = by
+		}
+		r.mu.Unlock()
+		r.Gateway.End(id, endedByUser)
+	}
+	return nil
+}
+
+// Opened puts the opening on record; nothing goes through before.
+func (r *Remote) Opened(ctx context.Context, id string) error {
+	r.mu.Lock()
+	one := r.live[id]
+	r.mu.Unlock()
+	if one == nil || !one.by.Still(ctx) {
+		return errs.E(wire.Denied, "the tunnel may not be had any more")
+	}
+	t := one.tunnel
+	t.State, t.OpenedAt = Open, r.now()
+	if err := r.Store.UpdateTunnel(ctx, t, []State{Granted}, entry(one.by.Actor, audit.TunnelOpen, t)); err != nil {
+		return errs.Wrap("remote: opened", err)
+	}
+	r.mu.Lock()
+	one.tunnel = t
+	r.mu.Unlock()
+	return nil
+}
+
+// streams is what the audit log has of streams that have begun.
+type streams struct {
+	Tunnel string `json:"tunnel"`
+	Target string `json:"target"`
+	First  int    `json:"first"`
+	Last   int    `json:"last"`
+}
+
+// Streams puts the targets of streams on record.
+func (r *Remote) Streams(ctx context.Context, id string, first, last int) {
+	r.mu.Lock()
+	one := r.live[id]
+	r.mu.Unlock()
+	if one == nil {
+		return
+	}
+	t := one.tunnel
+	e := audit.New(one.by.Actor, audit.TunnelStream, t.Project, assetOf(t)).Changed(nil, streams{id, t.Target.String(), first, last})
+	if err := r.Store.Record(ctx, e); err != nil {
+		r.Log.Error("streams of a tunnel cannot be put on record, so it ends", logkey.Tunnel, id, logkey.Error, err)
+		r.Gateway.End(id, "not_recorded")
+	}
+}
+
+// Closed puts the end on record.
+func (r *Remote) Closed(ctx context.Context, id string, c Closing) { r.finish(ctx, id, c) }
+
+func (r *Remote) finish(ctx context.Context, id string, c Closing) {
+	r.mu.Lock()
+	one := r.live[id]
+	delete(r.live, id)
+	var t Tunnel
+	var by audit.Actor
+	var refused error
+	if one != nil {
+		t, by, refused = one.tunnel, one.ended, one.refused
+	}
+	r.mu.Unlock()
+	if one == nil {
+		return
+	}
+	if by.ID == "" {
+		by = audit.Server
+	}
+	t.State, t.ClosedAt, t.Ended, t.Sent, t.Received, t.Streams = Closed, r.now(), c.Reason, c.Sent, c.Received, c.Streams
+	e := entry(by, audit.TunnelClose, t)
+	if refused != nil {
+		t.Ended = "refused: " + errs.UserText(refused)
+		e = entry(one.by.Actor, audit.TunnelRefuse, t).Failing()
+	}
+	r.keep(ctx, t, e)
+}
+
+// keep writes an end until it is written or ctx ends; what is not written then, the next start tells.
+func (r *Remote) keep(ctx context.Context, t Tunnel, e audit.Entry) {
+	for {
+		err := r.Store.UpdateTunnel(ctx, t, []State{Granted, Open}, e)
+		if err == nil || errs.KindOf(err) == wire.Conflict {
+			return
+		}
+		timer := time.NewTimer(retry)
+		select {
+		case <-timer.C:
+		case <-ctx.Done():
+			timer.Stop()
+			r.Log.Error("the end of a tunnel is not on record; the next start puts it there", logkey.Tunnel, t.ID, logkey.Error, err)
+			return
+		}
+	}
+}

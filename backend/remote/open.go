@@ -1,0 +1,174 @@
+package remote
+
+import (
+	"context"
+	"crypto/rand"
+	"encoding/base64"
+	"time"
+
+	"bulkhead/backend/audit"
+	"bulkhead/internal/errs"
+	"bulkhead/internal/secret"
+	"bulkhead/wire"
+)
+
+// Opening is what the user's end needs.
+type Opening struct {
+	Tunnel    Tunnel
+	Gateway   string
+	Ticket    secret.Value
+	DeviceKey string // fingerprint of the key with which the device proves itself, end to end
+}
+
+// OpenTunnel grants a tunnel that is approved, has its device come to the gateway, and lets the user's end in there.
+// clientKey is the fingerprint of the key with which that end proves itself to the device.
+func (r *Remote) OpenTunnel(ctx context.Context, by Requester, id, clientKey string) (Opening, error) {
+	t, err := r.openable(ctx, by, id, clientKey)
+	if err != nil {
+		return Opening{}, err
+	}
+	now := r.now()
+	t.State, t.ExpiresAt = Granted, now.Add(t.TTL)
+	signed, err := r.sign(t, by, clientKey, now)
+	if err != nil {
+		return Opening{}, errs.As(wire.Internal, err, "")
+	}
+	if err := r.Store.UpdateTunnel(ctx, t, []State{Approved}, entry(by.Actor, audit.TunnelGrant, t)); err != nil {
+		return Opening{}, errs.Wrap("remote: open", err)
+	}
+	one := &live{tunnel: t, by: by, client: clientKey}
+	r.mu.Lock()
+	r.live[id] = one
+	r.mu.Unlock()
+	return r.bring(ctx, one, signed)
+}
+
+// bring has both ends come. Whatever goes wrong from here on is told by the gateway when it gives the tunnel up.
+func (r *Remote) bring(ctx context.Context, one *live, signed wire.SignedGrant) (Opening, error) {
+	t := one.tunnel
+	user, device, err := r.Gateway.Admit(Pass{ID: t.ID, Expires: t.ExpiresAt, Idle: idle, MaxStreams: maxStreams})
+	if err != nil {
+		one.refused = err
+		r.finish(context.WithoutCancel(ctx), t.ID, Closing{Reason: "refused"})
+		return Opening{}, err
+	}
+	reply, err := r.Agents.OpenTunnel(ctx, t.Project, t.Device, wire.TunnelOpenRequest{Grant: signed, Ticket: string(device.Reveal())})
+	if err == nil {
+		if raw, e := base64.StdEncoding.DecodeString(reply.Key); e != nil || len(raw) != 32 {
+			err = errs.E(wire.Unavailable, "the device answers with something that is no key")
+		}
+	}
+	if err != nil {
+		err = errs.As(errs.KindOf(err), err, "the device does not open the tunnel: %s", errs.UserText(err))
+		r.mu.Lock()
+		one.refused = err
+		r.mu.Unlock()
+		r.Gateway.End(t.ID, "refused")
+		return Opening{}, err
+	}
+	return Opening{Tunnel: t, Gateway: r.UserURL, Ticket: user, DeviceKey: reply.Key}, nil
+}
+
+// openable gives the tunnel if by may open it now.
+func (r *Remote) openable(ctx context.Context, by Requester, id, clientKey string) (Tunnel, error) {
+	t, err := r.Store.Tunnel(ctx, id)
+	if err != nil {
+		return t, errs.Wrap("remote: open", err)
+	}
+	if !by.same(t.By) {
+		return t, r.refuse(ctx, by.Actor, t, errs.E(wire.Denied, "a tunnel is opened by who asked for it"))
+	}
+	if !by.Fresh || by.Still == nil {
+		return t, errStale
+	}
+	if raw, err := base64.StdEncoding.DecodeString(clientKey); t.EndToEnd != (clientKey != "") || clientKey != "" && (err != nil || len(raw) != 32) {
+		return t, errs.E(wire.Invalid, "client_key: want the SHA-256 of a public key in base64, if and only if the tunnel is encrypted from end to end")
+	}
+	policy, err := r.Store.TunnelPolicy(ctx, t.Project)
+	if err != nil {
+		return t, errs.Wrap("remote: open", err)
+	}
+	switch {
+	case t.State == Requested || t.State == Approved && policy.Approval && t.Approver == "":
+		return t, errs.E(wire.Conflict, "the tunnel waits for its approval")
+	case t.State != Approved:
+		return t, errs.E(wire.Conflict, "the tunnel is %s: each request opens one tunnel, once", t.State)
+	case r.now().Sub(t.AskedAt) > waits:
+		return t, errs.E(wire.Conflict, "the request is too old: make another")
+	case r.Reachable == nil || !r.Reachable(t.Project, t.Device):
+		return t, r.refuse(ctx, by.Actor, t, errs.E(wire.Denied, "the device is suspended or revoked"))
+	case r.count(by) >= maxPerUser:
+		return t, errs.E(wire.Exhausted, "you have %d tunnels open: close one first", maxPerUser)
+	}
+	return t, nil
+}
+
+func (r *Remote) count(by Requester) (n int) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	for _, one := range r.live {
+		if by.same(one.tunnel.By) {
+			n++
+		}
+	}
+	return n
+}
+
+// skew is how far before now a grant begins, for devices whose clocks are late.
+const skew = 5 * time.Second
+
+func (r *Remote) sign(t Tunnel, by Requester, clientKey string, now time.Time) (wire.SignedGrant, error) {
+	approvers := []string{}
+	if t.Approver != "" {
+		approvers = append(approvers, t.Approver)
+	}
+	return wire.SignGrant(r.Key, wire.Grant{
+		Version: wire.Version, ID: t.ID, Project: t.Project, Device: t.Device, Serial: t.Serial,
+		By:     wire.Grantee{Kind: string(by.Actor.Kind), ID: by.Actor.ID, Name: by.Actor.Name, Method: by.Method, At: by.At.UnixMilli()},
+		Target: t.Target, ClientKey: clientKey, Gateway: r.DeviceURL,
+		NotBefore: now.Add(-skew).UnixMilli(), OpenBy: now.Add(openWithin).UnixMilli(), Expires: t.ExpiresAt.UnixMilli(),
+		IdleSeconds: int(idle / time.Second), MaxStreams: maxStreams, Approvers: approvers, Nonce: rand.Text(),
+	})
+}
+
+// Extend lets an open tunnel last for ttl from now.
+func (r *Remote) Extend(ctx context.Context, by Requester, id string, ttl time.Duration) (Tunnel, error) {
+	r.mu.Lock()
+	one := r.live[id]
+	r.mu.Unlock()
+	switch {
+	case one == nil:
+		return Tunnel{}, errs.E(wire.Conflict, "the tunnel is not open")
+	case !by.same(one.tunnel.By):
+		return Tunnel{}, errs.E(wire.Denied, "a tunnel is extended by who asked for it")
+	case !by.Fresh:
+		return Tunnel{}, errStale
+	case ttl < minTTL || ttl > MaxTTL:
+		return Tunnel{}, errs.E(wire.Invalid, "ttl: a tunnel lasts from %s to %s", minTTL, MaxTTL)
+	}
+	t, err := r.Store.Tunnel(ctx, id)
+	if err != nil {
+		return t, errs.Wrap("remote: extend", err)
+	}
+	now := r.now()
+	if now.Add(ttl).Sub(t.OpenedAt) > MaxTTL {
+		return t, errs.E(wire.Denied, "a tunnel lasts %s at most: open another", MaxTTL)
+	}
+	if now.Add(ttl).After(t.ExpiresAt) { // it is not made shorter
+		t.ExpiresAt = now.Add(ttl)
+	}
+	signed, err := r.sign(t, by, one.client, now)
+	if err != nil {
+		return t, errs.As(wire.Internal, err, "")
+	}
+	if err := r.Store.UpdateTunnel(ctx, t, []State{Open}, entry(by.Actor, audit.TunnelExtend, t)); err != nil {
+		return t, errs.Wrap("remote: extend", err)
+	}
+	if err := r.Agents.ExtendTunnel(ctx, t.Project, t.Device, wire.TunnelExtendRequest{Grant: signed}); err != nil {
+		return t, errs.Wrap("remote: extend", err)
+	}
+	if !r.Gateway.Extend(id, t.ExpiresAt) {
+		return t, errs.E(wire.Conflict, "the tunnel is not open")
+	}
+	return t, nil
+}
