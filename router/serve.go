@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"log/slog"
 	"runtime/debug"
+	"time"
 
 	"bulkhead/internal/errs"
 	"bulkhead/internal/logkey"
@@ -91,10 +92,16 @@ func (r *Router) part(m *member, err error) {
 
 // tell writes a log line about a member. The values are of slog's own kinds: formatting others costs more than joining.
 func (r *Router) tell(level slog.Level, text string, m *member, more slog.Attr) {
+	ctx, to := r.group.Context(), r.log.Handler()
+	if !to.Enabled(ctx, level) {
+		return
+	}
 	p := m.session.Principal()
-	r.log.LogAttrs(r.group.Context(), level, text,
+	line := slog.NewRecord(time.Now(), level, text, 0) // nobody asks for its place in the code, which is dear to find out
+	line.AddAttrs(
 		slog.Uint64(logkey.Session, uint64(m.session.ID())), slog.String(logkey.Realm, m.realm.name),
 		slog.String(logkey.AuthID, p.AuthID), slog.String(logkey.Role, string(p.Role)), more)
+	_ = to.Handle(ctx, line) // as slog does
 }
 
 // tellable reports whether the peer is there to be told of err: connections that broke have nobody at their other end.
