@@ -31,6 +31,7 @@ import (
 	"bulkhead/db/provision"
 	"bulkhead/internal/config"
 	"bulkhead/internal/errs"
+	"bulkhead/internal/heap"
 	"bulkhead/internal/lifecycle"
 	"bulkhead/internal/localca"
 	"bulkhead/internal/logkey"
@@ -90,6 +91,7 @@ type Server struct {
 
 // Start starts a server and returns when it answers. The context bounds the start, not the server's life.
 func Start(ctx context.Context, o Options) (*Server, error) {
+	heap.Reserve(heap.Spare)
 	s := &Server{
 		options: o, log: o.Log, metrics: prometheus.NewRegistry(), group: lifecycle.NewGroup(context.WithoutCancel(ctx)), failed: make(chan error, 2),
 	}
@@ -298,7 +300,7 @@ func (s *Server) serve(context.Context) error {
 	}
 	mux.Handle("/", api)
 	guard := transport.NewGuard(s.listener, transport.GuardLimits{PerNetwork: s.options.Config.Router.MaxPerAddress}, s.router.Refused)
-	s.run(transport.HTTPServer(mux, s.limits(), s.log), tls.NewListener(guard, s.tls))
+	s.run(transport.HTTPServer(mux, s.limits(), s.log), s.router.Front(guard, s.tls))
 	ops := &http.Server{Handler: s.opsHandler(), ReadHeaderTimeout: 5 * time.Second, ReadTimeout: 10 * time.Second, ErrorLog: slog.NewLogLogger(s.log.Handler(), slog.LevelDebug)}
 	s.run(ops, s.ops)
 	return nil
