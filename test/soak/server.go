@@ -106,7 +106,7 @@ func (r *routed) listen(folder string) (net.Listener, error) {
 		return nil, err
 	}
 	guard := transport.NewGuard(plain, transport.GuardLimits{PerNetwork: perNetwork}, r.router.Refused)
-	return tls.NewListener(guard, &tls.Config{
+	return r.router.Front(guard, &tls.Config{
 		Certificates: []tls.Certificate{pair}, MinVersion: tls.VersionTLS12, NextProtos: []string{"http/1.1"},
 	}), nil
 }
