@@ -96,6 +96,7 @@ const (
 	GroupAddDevice    Action = "group.add_device"
 	GroupRemoveDevice Action = "group.remove_device"
 
+	LogKey       Action = "audit.key"     // from here on another key signs the logs
 	AccessRefuse Action = "access.refuse" // somebody who is known asked for what it may not have
 	RefusalCount Action = "refusal.count" // how many refusals of a kind were not written one by one
 
@@ -130,7 +131,7 @@ var severities = map[Action]Severity{
 	GrantCreate: Notice, GrantUpdate: Notice, GrantRevoke: Notice, MemberAdd: Notice, MemberUpdate: Notice, MemberRemove: Notice,
 	DefaultsUpdate: Warning, OwnerOffer: Notice, OwnerAccept: Warning, OwnerDecline: Info, OwnerRemove: Warning,
 	GroupCreate: Info, GroupUpdate: Info, GroupDelete: Notice, GroupAddDevice: Notice, GroupRemoveDevice: Notice,
-	AccessRefuse: Notice, RefusalCount: Warning,
+	LogKey: Warning, AccessRefuse: Notice, RefusalCount: Warning,
 	TunnelRequest: Info, TunnelApprove: Notice, TunnelDeny: Notice, TunnelGrant: Notice, TunnelOpen: Notice, TunnelStream: Info,
 	TunnelExtend: Notice, TunnelClose: Notice, TunnelRefuse: Warning, TunnelPolicy: Notice,
 }

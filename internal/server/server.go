@@ -82,6 +82,7 @@ type Server struct {
 	refusals *audit.Refusals
 	sealer   *secret.Keyring
 	assets   *asset.Assets
+	audit    *auditing
 
 	metrics *prometheus.Registry
 	group   *lifecycle.Group
@@ -97,7 +98,7 @@ func Start(ctx context.Context, o Options) (*Server, error) {
 	}
 	s.metrics.MustRegister(collectors.NewGoCollector(), collectors.NewProcessCollector(collectors.ProcessCollectorOpts{}))
 	for _, step := range []func(context.Context) error{
-		s.takeAddresses, s.makeState, s.loadCertificate, s.openDatabase, s.makeBackend, s.serve,
+		s.takeAddresses, s.makeState, s.loadCertificate, s.openDatabase, s.makeAudit, s.makeBackend, s.serve,
 	} {
 		if err := step(ctx); err != nil {
 			stopping, cancel := context.WithTimeout(context.WithoutCancel(ctx), stopTimeout)
@@ -272,6 +273,9 @@ func (s *Server) Stop(ctx context.Context) error {
 		s.ingest.Stop() // stores what was accepted
 	}
 	s.group.Stop()
+	if s.audit != nil {
+		keep(s.audit.stop(ctx)) // all that wrote entries has stopped
+	}
 	if s.prov != nil {
 		s.prov.Close()
 	}
@@ -327,7 +331,7 @@ func (s *Server) limits() transport.Limits {
 func (s *Server) opsHandler() http.Handler {
 	return httpapi.Ops(httpapi.OpsConfig{Version: s.options.Version, Metrics: s.metrics, Checks: []httpapi.Check{
 		{Name: "database", Run: s.db.Ping}, {Name: "assets", Run: s.assets.Healthy}, {Name: "ingest", Run: s.data.healthy},
-		{Name: "realms", Run: s.realmsServed},
+		{Name: "realms", Run: s.realmsServed}, {Name: "audit", Run: s.audit.healthy},
 	}})
 }
 
