@@ -43,6 +43,7 @@ type auditing struct {
 	key       sequencer.Key
 	sequencer *sequencer.Sequencer
 	grants    Grants // nil where nobody compares
+	stopped   sync.Once
 
 	mu    sync.Mutex // guards found
 	found map[string][]sequencer.Alarm
@@ -77,14 +78,17 @@ func (s *Server) makeAudit(ctx context.Context) (err error) {
 	return s.metrics.Register(a)
 }
 
-// stop signs what is left when all others have stopped.
-func (a *auditing) stop(ctx context.Context) error {
-	err := a.sequencer.Round(ctx)
-	if errs.KindOf(err) == wire.Conflict {
-		err = nil // it is the work of the one who has the lease
-	}
-	a.store.Close()
-	return errors.Join(err, a.journal.Close())
+// stop signs what is left when all others have stopped. Stopping twice is fine.
+func (a *auditing) stop(ctx context.Context) (err error) {
+	a.stopped.Do(func() {
+		err = a.sequencer.Round(ctx)
+		if err != nil {
+			a.server.log.WarnContext(ctx, "the last entries of the audit log are signed at the next start", logkey.Error, err)
+		}
+		a.store.Close()
+		err = a.journal.Close()
+	})
+	return err
 }
 
 // watch looks at what must hold in the database at all times.
