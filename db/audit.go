@@ -51,19 +51,23 @@ func (a *Audit) Record(ctx context.Context, e audit.Entry) error {
 
 const selectEntries = `SELECT e.leaf, p.salt, p.data FROM audit_entry e LEFT JOIN audit_personal p USING (sequence)`
 
-// Entries lists entries, newest first.
+// Entries lists entries.
 func (a *Audit) Entries(ctx context.Context, q audit.Query) ([]audit.Entry, error) {
 	kind, _, _ := strings.Cut(string(q.Action), ".")
 	whole := string(q.Action)
 	if whole == kind || whole == kind+"." {
 		whole = ""
 	}
+	direction := "DESC"
+	if q.Oldest {
+		direction = "ASC"
+	}
 	rows, err := a.db.pool.Query(ctx, selectEntries+`
 		WHERE ($1::bigint = 0 OR sequence < $1) AND ($2::bigint = 0 OR log_key = $2) AND ($3::bigint = 0 OR sequence > $3)
 			AND ($4::text = '' OR actor_id = $4) AND ($5::text = '' OR action = $5) AND ($6::text = '' OR action LIKE replace($6, '_', '\_') || '.%')
 			AND ($7::text = '' OR asset_kind = $7 OR asset_key::text = $7 OR asset_name = $7) AND ($8::text = '' OR severity = $8)
 			AND ($9::timestamptz IS NULL OR recorded_at >= $9) AND ($10::timestamptz IS NULL OR recorded_at < $10)
-		ORDER BY sequence DESC LIMIT $11`,
+		ORDER BY sequence `+direction+` LIMIT $11`,
 		q.Before, q.Project, q.After, q.Actor, whole, kind, q.Asset, string(q.Severity), instant(q.Since), instant(q.Until), q.Limit)
 	if err != nil {
 		return nil, Error("db: audit entries", err)

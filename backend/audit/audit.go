@@ -149,5 +149,6 @@ type Query struct {
 	Until    time.Time
 	Before   int64 // older than this sequence
 	After    int64 // newer than this sequence
+	Oldest   bool  // the oldest first
 	Limit    int
 }

@@ -20,6 +20,7 @@ type auditInput struct {
 	Severity string    `query:"severity" enum:"info,notice,warning"`
 	Since    time.Time `query:"since" doc:"From this time on"`
 	Until    time.Time `query:"until" doc:"Before this time"`
+	Order    string    `query:"order" enum:"newest,oldest" default:"newest" doc:"Which come first"`
 	After    int64     `query:"after" minimum:"0" doc:"Newer than the entry of this sequence: for following the log"`
 	project  wire.Key
 }
@@ -36,13 +37,17 @@ func (in *auditInput) target(ctx context.Context, a *API) (Target, error) {
 func (in *auditInput) query() (audit.Query, error) {
 	q := audit.Query{
 		Project: in.project, Actor: in.Actor, Action: audit.Action(in.Action), Asset: in.Asset, Severity: audit.Severity(in.Severity),
-		Since: in.Since, Until: in.Until, After: in.After, Limit: in.Limit + 1,
+		Since: in.Since, Until: in.Until, After: in.After, Oldest: in.Order == "oldest", Limit: in.Limit + 1,
 	}
 	before, err := in.after()
 	if err != nil || before == "" {
 		return q, err
 	}
-	q.Before, err = strconv.ParseInt(before, 10, 64)
+	bound := &q.Before
+	if q.Oldest {
+		bound = &q.After
+	}
+	*bound, err = strconv.ParseInt(before, 10, 64)
 	return q, errs.As(wire.Invalid, err, "cursor: want what the page before gave as next")
 }
 

@@ -7,6 +7,7 @@
 package sequencer
 
 import (
+	"cmp"
 	"context"
 	"fmt"
 	"log/slog"
@@ -309,8 +310,8 @@ func (s *Sequencer) publish(ctx context.Context) error {
 	var states []ledger.State
 	var signed []ledger.Checkpoint
 	var logs []ledger.Log
-	for _, log := range slices.Sorted(maps.Keys(s.heads)) {
-		h := s.heads[log]
+	for _, log := range slices.SortedFunc(maps.Keys(s.heads), func(a, b ledger.Log) int { return cmp.Compare(b, a) }) {
+		h := s.heads[log] // the log of the logs is the last: what it tells of the others they have shown already
 		if h.size == h.edges.Size() {
 			continue
 		}
