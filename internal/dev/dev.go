@@ -40,6 +40,7 @@ type Dev struct {
 	folder   *folder
 	postgres *cluster.Cluster // nil with a database URL
 	server   *server.Server
+	people   *people
 	agents   []*agentProcess
 	ready    Ready
 }
@@ -112,11 +113,19 @@ func (d *Dev) startDatabase(ctx context.Context) (url string, err error) {
 }
 
 func (d *Dev) startServer(ctx context.Context, url string) (err error) {
+	samples, err := d.folder.dir("samples")
+	if err != nil {
+		return err
+	}
+	if d.people, err = newPeople(samples); err != nil {
+		return err
+	}
 	c := config.Default()
 	c.Listen, c.OpsListen, c.StateDir = d.options.Listen, d.options.OpsListen, d.folder.file("server")
 	c.Database.Driver = config.DriverSchema // one URL shows both projects
 	d.server, err = server.Start(ctx, server.Options{
 		Config: c, DatabaseURL: secret.FromString(url), Log: d.options.Log, Version: d.options.Version,
+		Mount: d.people.mount,
 	})
 	return err
 }
@@ -131,6 +140,10 @@ func (d *Dev) seed(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
+	users, err := d.people.seed(ctx, d.server)
+	if err != nil {
+		return err
+	}
 	first := projects[0]
 	url, err := d.server.Database(ctx, realms.OfInstallation(first.Key, first.Installations[0].AppKey, wire.Prod))
 	if err != nil {
@@ -139,7 +152,7 @@ func (d *Dev) seed(ctx context.Context) error {
 	d.ready = Ready{
 		API: d.server.API(), Router: d.server.Router(), AgentRouter: d.server.AgentRouter(), Ops: d.server.Ops(),
 		CAFile: d.server.CAFile(), OwnerAPIKeyFile: d.server.OwnerKeyFile(), DatabaseURL: url,
-		PIDs: PIDs{Server: os.Getpid()}, Projects: projects,
+		PIDs: PIDs{Server: os.Getpid()}, Projects: projects, OIDC: ReadyOIDC{Issuer: d.people.issuer}, Users: users,
 	}
 	if d.postgres != nil {
 		d.ready.PIDs.Postgres = d.postgres.PID()

@@ -18,6 +18,8 @@ type Ready struct {
 	OwnerAPIKeyFile string         `json:"owner_api_key_file"`
 	DatabaseURL     string         `json:"database_url"`
 	PIDs            PIDs           `json:"pids"`
+	OIDC            ReadyOIDC      `json:"oidc"`
+	Users           []ReadyUser    `json:"users"`
 	Projects        []ReadyProject `json:"projects"`
 }
 
@@ -26,6 +28,18 @@ type PIDs struct {
 	Server   int   `json:"server"`
 	Postgres int   `json:"postgres,omitempty"`
 	Agents   []int `json:"agents"`
+}
+
+// ReadyOIDC is the provider with which the sample users log in.
+type ReadyOIDC struct {
+	Issuer string `json:"issuer"`
+}
+
+// ReadyUser is one sample user.
+type ReadyUser struct {
+	Name           string `json:"name"`
+	PasswordFile   string `json:"password_file"`
+	TOTPSecretFile string `json:"totp_secret_file"`
 }
 
 // ReadyProject is one sample project.

@@ -180,7 +180,7 @@ func (s *Server) api() (http.Handler, error) {
 	return httpapi.New(httpapi.Config{
 		Assets: s.assets, Keys: s.keys, Logins: s.logins, Users: s.users, Services: s.services, Refusals: s.refusals, Tickets: s.tickets, Sessions: sessions{s.router}, Backends: s.data, Audit: s.audit.log, AuditKey: s.audit.key.Verifier, AuditText: s.audit.key.Public,
 		Authorizer: httpapi.Owners{}, Replays: db.NewReplays(s.db), Sealer: s.sealer, Metrics: s.metrics, Log: s.log, Now: time.Now,
-		Version: s.options.Version, Providers: s.providers(), PublicURL: s.public,
+		Version: s.options.Version, Providers: s.Providers(), PublicURL: s.public,
 	})
 }
 

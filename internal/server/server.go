@@ -49,6 +49,8 @@ type Options struct {
 	DatabaseURL secret.Value
 	Log         *slog.Logger
 	Version     string
+	// Mount gives further handlers by pattern of http.ServeMux, for a server whose public URL it is told. It may be nil.
+	Mount func(public string) (map[string]http.Handler, error)
 }
 
 // stopTimeout bounds the stop of a server that Wait stops.
@@ -303,6 +305,9 @@ func (s *Server) serve(context.Context) error {
 		mux.Handle("GET "+path, sockets)
 	}
 	mux.Handle("/", api)
+	if err := s.mount(mux); err != nil {
+		return err
+	}
 	guard := transport.NewGuard(s.listener, transport.GuardLimits{PerNetwork: s.options.Config.Router.MaxPerAddress}, s.router.Refused)
 	s.run(transport.HTTPServer(mux, s.limits(), s.log), s.router.Front(guard, s.tls))
 	ops := &http.Server{Handler: s.opsHandler(), ReadHeaderTimeout: 5 * time.Second, ReadTimeout: 10 * time.Second, ErrorLog: slog.NewLogLogger(s.log.Handler(), slog.LevelDebug)}

@@ -45,13 +45,11 @@ type Providers struct {
 	store  Store
 	sealer Sealer
 	now    func() time.Time
-	ended  []func(provider wire.Key)
 }
 
-// NewProviders makes Providers over a store. Each of ended is told the key of a provider that has just been deleted or
-// suspended, so that the logins it vouched for can be ended; it must not block.
-func NewProviders(store Store, sealer Sealer, now func() time.Time, ended ...func(provider wire.Key)) *Providers {
-	return &Providers{store: store, sealer: sealer, now: now, ended: ended}
+// NewProviders makes Providers over a store.
+func NewProviders(store Store, sealer Sealer, now func() time.Time) *Providers {
+	return &Providers{store: store, sealer: sealer, now: now}
 }
 
 // Find gives a provider of a project (0: the platform) by its name or key.
@@ -126,30 +124,17 @@ func (s *Providers) Update(ctx context.Context, by Administrator, key wire.Key, 
 		return Provider{}, errs.Wrap("oidc: update provider", err)
 	}
 	row.Revision++
-	if row.Suspended && !before.Suspended {
-		s.tell(key)
-	}
 	return row.Provider, nil
 }
 
-// Delete forgets a provider.
+// Delete forgets a provider. Logins that it vouched for end in their time.
 func (s *Providers) Delete(ctx context.Context, by Administrator, key wire.Key) error {
 	row, err := s.store.Provider(ctx, key)
 	if err != nil {
 		return errs.Wrap("oidc: delete provider", err)
 	}
 	entry := audit.New(by.Actor, audit.ProviderDelete, row.Project, assetOf(row.Provider)).Changed(row.Provider, nil)
-	if err := s.store.DeleteProvider(ctx, key, entry); err != nil {
-		return errs.Wrap("oidc: delete provider", err)
-	}
-	s.tell(key)
-	return nil
-}
-
-func (s *Providers) tell(key wire.Key) {
-	for _, ended := range s.ended {
-		ended(key)
-	}
+	return errs.Wrap("oidc: delete provider", s.store.DeleteProvider(ctx, key, entry))
 }
 
 // seal puts the password into the row, under the row's key.
