@@ -43,13 +43,27 @@ func (a *Assets) ProjectsRemoving(ctx context.Context) ([]asset.Project, error) 
 	return list, Error("db: projects", err)
 }
 
-// InsertProject keeps a new project.
-func (a *Assets) InsertProject(ctx context.Context, p asset.Project, e audit.Entry) error {
+// InsertProject keeps a new project with its owners; without any, it is the bootstrap owner's.
+func (a *Assets) InsertProject(ctx context.Context, p asset.Project, e audit.Entry, owners ...wire.Key) error {
 	return a.db.change(ctx, e, func(tx pgx.Tx) error {
 		_, err := tx.Exec(ctx, `INSERT INTO project (key, name, title, revision, created_at) VALUES ($1, $2, $3, $4, $5)`,
 			p.Key, p.Name, p.Title, p.Revision, p.CreatedAt)
+		if err != nil {
+			return err
+		}
+		_, err = tx.Exec(ctx, `INSERT INTO project_owner (project_key, principal_key, since)
+			SELECT $1, o, $2 FROM unnest($3::bigint[]) o
+			UNION SELECT $1, key, $2 FROM service_account WHERE bootstrap AND cardinality($3::bigint[]) = 0`, p.Key, p.CreatedAt, keysOf(owners))
 		return err
 	})
+}
+
+// keysOf gives an empty list where there is none: SQL's null has no cardinality.
+func keysOf(keys []wire.Key) []wire.Key {
+	if keys == nil {
+		return []wire.Key{}
+	}
+	return keys
 }
 
 // UpdateProject keeps name, title and revision where the stored revision is one lower.

@@ -26,6 +26,8 @@ type Principal struct {
 	Device  wire.Key // set for RoleDevice and RoleAgent
 	Serial  wire.Serial
 	Login   string // set for RoleConsole: the login whose end ends the session
+	// Scopes are set for RoleConsole: the privileges that the login may use, with spaces between them; * names all.
+	Scopes string
 }
 
 // Action is what a session asks to do with a URI.

@@ -91,7 +91,7 @@ func (r *Router) newRealm(name string, id realms.Realm, configure func(*core.Con
 // authorize is the one rule, with the session's identity as the router proved it.
 func (re *realm) authorize(s *core.Session, a realms.Action, uri string, m realms.Match) bool {
 	start := time.Now()
-	ok := realms.May(re.id, s.Principal(), a, uri, m)
+	ok := realms.May(re.id, s.Principal(), a, uri, m) && re.granted(s.Principal(), a, uri, m)
 	re.class.authorized(time.Since(start))
 	return ok
 }
@@ -103,7 +103,7 @@ func (re *realm) join(m *member, welcome *message.Welcome) (err error) {
 		switch {
 		case re.closed:
 			err = errNoSuchRealm
-		case !re.router.authn.HoldsIn(re.router.directory.Load(), m.credential):
+		case !re.router.authn.HoldsIn(re.router.directory.Load(), m.credential), !re.admits(m.session.Principal()):
 			err = errWithdrawn
 		case !m.end.Join(re.policy(m), re.budget, &re.class.meter):
 			err = transport.ErrClosed
@@ -116,7 +116,7 @@ func (re *realm) join(m *member, welcome *message.Welcome) (err error) {
 		re.members[m.session.ID()] = m
 		re.class.sessions.Add(1)
 		re.class.joins.Add(1)
-		if !re.Send(m.session, welcome) { // it is larger than the peer takes, or has what an embedder should not put there
+		if re.Send(m.session, welcome) != nil { // it is larger than the peer takes, or has what an embedder should not put there
 			re.remove(m)
 			re.core.Leave(m.session, time.Now())
 			err = errNotWelcomed
@@ -249,7 +249,7 @@ func (re *realm) tick() {
 }
 
 // Send implements core.Output.
-func (re *realm) Send(to *core.Session, m message.Message) bool {
+func (re *realm) Send(to *core.Session, m message.Message) error {
 	at := to.Handle.(*member)
 	return re.sent(at, m, at.end.SendIn(re.outbox, m))
 }
@@ -259,7 +259,7 @@ func (re *realm) Fanout(to []*core.Session, e *message.Event) {
 	p := transport.Parcel{Message: e}
 	for _, s := range to {
 		m := s.Handle.(*member)
-		re.sent(m, e, m.end.DeliverIn(re.outbox, &p))
+		_ = re.sent(m, e, m.end.DeliverIn(re.outbox, &p)) // what becomes of it was seen to
 	}
 	re.class.encoded.Add(uint64(p.Encoded))
 	re.class.shared.Add(uint64(p.Shared))
@@ -273,11 +273,11 @@ func (re *realm) Close(s *core.Session, goodbye *message.Goodbye) {
 }
 
 // sent sees to what came of queueing a message.
-func (re *realm) sent(m *member, msg message.Message, err error) bool {
+func (re *realm) sent(m *member, msg message.Message, err error) error {
 	switch {
 	case err == nil:
 		re.class.out[msg.Code()].Add(1)
-		return true
+		return nil
 	case errors.Is(err, transport.ErrFull):
 		re.overflow(m)
 	case errors.Is(err, transport.ErrTooLarge):
@@ -285,11 +285,12 @@ func (re *realm) sent(m *member, msg message.Message, err error) bool {
 		if result, ok := msg.(*message.Result); ok {
 			_ = m.end.SendIn(re.outbox, failure(message.CodeCall, result.Request, errTooLarge)) // a caller that is gone need not know
 		}
+		return core.ErrTooLarge
 	case !errors.Is(err, transport.ErrClosed):
 		re.class.unencodable.Add(1)
 		re.log.Error("a message cannot be encoded", logkey.Session, m.session.ID(), logkey.Error, err)
 	}
-	return false
+	return core.ErrNotTaken
 }
 
 // overflow ends a member that does not take its messages. It leaves when the core's call is over.

@@ -55,6 +55,8 @@ type Config struct {
 	Slow func(realms.Kind, realms.Role) transport.Policy
 	// Rates bound what one session may send; nil: none.
 	Rates func(realms.Kind, realms.Role) Rate
+	// Policy decides what people may do, within what their role may; nil: all that their role may.
+	Policy Policy
 	// Metrics gets the router's metrics; nil: none are published.
 	Metrics prometheus.Registerer
 }

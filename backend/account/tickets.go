@@ -75,7 +75,7 @@ func (t *Tickets) Issue(p Principal, r realms.Realm) (secret.Value, error) {
 	text := secret.Random()
 	id := ticketID(sha256.Sum256(text.Reveal()))
 	t.waiting[id] = ticket{
-		principal: realms.Principal{Role: realms.RoleConsole, AuthID: p.AuthID(), Project: r.Project, Login: p.Login},
+		principal: realms.Principal{Role: realms.RoleConsole, AuthID: p.AuthID(), Project: r.Project, Login: p.Login, Scopes: p.scopes()},
 		key:       p.Key, realm: r.Name(), expires: now.Add(TicketLife), until: p.Until,
 	}
 	t.held[p.Key]++

@@ -136,3 +136,6 @@ func (a *Assets) RemoveFromGroup(ctx context.Context, by audit.Actor, g Group, d
 	err := a.Store.RemoveFromGroup(ctx, g, d.Key, g.entry(by, audit.GroupRemoveDevice).Changed(deviceAsset(d), nil))
 	return errs.Wrap("asset: remove from group", err)
 }
+
+// ProjectName gives the name of a project by its key; empty where there is none.
+func (a *Assets) ProjectName(key wire.Key) string { return a.known.Load().projects[key] }

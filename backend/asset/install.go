@@ -19,7 +19,7 @@ func detach(ctx context.Context) (context.Context, context.CancelFunc) {
 }
 
 func installationAsset(in Installation) audit.Asset {
-	return audit.Asset{Kind: "data_backend", Name: in.Project + "/" + in.App + "@" + string(in.Realm.Stage)}
+	return audit.Asset{Kind: "data_backend", Key: in.Realm.App, Name: in.Project + "/" + in.App + "@" + string(in.Realm.Stage)}
 }
 
 func (in Installation) entry(by audit.Actor, action audit.Action) audit.Entry {

@@ -17,8 +17,9 @@ func projectAsset(p Project) audit.Asset {
 	return audit.Asset{Kind: "project", Key: p.Key, Name: p.Name}
 }
 
-// CreateProject makes a project with its device realm.
-func (a *Assets) CreateProject(ctx context.Context, by audit.Actor, name, title string) (Project, error) {
+// CreateProject makes a project with its device realm. It belongs to its owners: where none are named, to the service account
+// of the server's first owner.
+func (a *Assets) CreateProject(ctx context.Context, by audit.Actor, name, title string, owners ...wire.Key) (Project, error) {
 	if err := checkName("name", name); err != nil {
 		return Project{}, err
 	}
@@ -28,7 +29,7 @@ func (a *Assets) CreateProject(ctx context.Context, by audit.Actor, name, title 
 	p := Project{Key: wire.NewKey(), Name: name, Title: title, Revision: 1, CreatedAt: a.now()}
 	entry := audit.New(by, audit.ProjectCreate, p.Key, projectAsset(p)).Changed(nil, p)
 	err := a.change(ctx,
-		func(ctx context.Context) error { return a.Store.InsertProject(ctx, p, entry) },
+		func(ctx context.Context) error { return a.Store.InsertProject(ctx, p, entry, owners...) },
 		func(d *draft) { d.putProject(p) })
 	return p, errs.Wrap("asset: create project", err)
 }

@@ -31,7 +31,8 @@ type ProjectStore interface {
 	Project(ctx context.Context, key wire.Key) (Project, error)
 	ProjectNamed(ctx context.Context, name string) (Project, error)
 	Projects(ctx context.Context, afterName string, limit int) ([]Project, error)
-	InsertProject(ctx context.Context, p Project, e audit.Entry) error
+	// InsertProject keeps a project with its owners; without any, it is the bootstrap owner's.
+	InsertProject(ctx context.Context, p Project, e audit.Entry, owners ...wire.Key) error
 	// UpdateProject keeps name, title and revision of p where the stored revision is one lower; ErrRevision otherwise.
 	UpdateProject(ctx context.Context, p Project, e audit.Entry) error
 	// BeginProjectRemoval makes it and its installations removing, and gives the serials of its devices. Kind Conflict

@@ -91,8 +91,8 @@ func endedBy(e Event) func(Grant) bool {
 		return on(wire.AssetGroup)
 	case "app.delete":
 		return on(wire.AssetApp)
-	case "installation.delete", "installation.undo":
-		return ofRealm(e.AssetName)
+	case "installation.delete":
+		return ofInstallation(e)
 	case "user.delete", "service_account.delete":
 		return func(g Grant) bool { return g.Principal == e.AssetKey }
 	default:
@@ -100,18 +100,10 @@ func endedBy(e Event) func(Grant) bool {
 	}
 }
 
-// ofRealm are the grants on the data backend of an installation, which the record names by its realm,
-// realm-PROJECT-APP-STAGE.
-func ofRealm(name string) func(Grant) bool {
-	parts := strings.Split(name, "-")
-	if len(parts) != 4 {
-		return nil
-	}
-	project, errProject := wire.ParseKey(parts[1])
-	app, errApp := wire.ParseKey(parts[2])
-	if errProject != nil || errApp != nil {
-		return nil
-	}
-	gone := DataAsset(project, app, wire.Stage(parts[3]))
+// ofInstallation are the grants on the data backend of an installation, which the record names by its app's key and by
+// PROJECT/APP@STAGE.
+func ofInstallation(e Event) func(Grant) bool {
+	_, stage, _ := strings.Cut(e.AssetName, "@")
+	gone := DataAsset(e.Project, e.AssetKey, wire.Stage(stage))
 	return func(g Grant) bool { return g.Asset == gone }
 }

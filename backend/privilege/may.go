@@ -155,3 +155,17 @@ func allowed(list []given, bit Set, now int64) bool {
 func (g *given) holds(bit Set, now int64) bool {
 	return g.flags&bit != 0 && g.from <= now && now < g.until
 }
+
+// Belongs reports whether by has anything in a project: who does not is told that it does not exist.
+func (s *Snapshot) Belongs(by Subject, projectKey wire.Key) bool {
+	p, ok := s.principals.get(by.Key)
+	if !ok || p.Suspended || !projectKey.Valid() {
+		return false
+	}
+	at, ok := s.projects.get(projectKey)
+	if !ok {
+		return false
+	}
+	_, ok = at.holders.get(by.Key)
+	return ok
+}
