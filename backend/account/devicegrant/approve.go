@@ -12,10 +12,6 @@ import (
 // errNoCode is the one answer to a code that is wrong, used, decided or expired.
 var errNoCode = errs.E(wire.NotFound, "no login waits under this code: compare it with the one on your screen; it is valid for ten minutes")
 
-// errStale is the answer to an approver who has not shown a second factor within the last minutes: a login on a device
-// lives longer than the one that approves it, so an unattended browser must not make one.
-var errStale = errs.E(wire.Denied, "approving a login needs a code of your second factor that is not older than five minutes")
-
 // Describe tells who types a code from where the request comes that it belongs to. Wrong codes are counted.
 func (g *Grants) Describe(by account.Principal, userCode string) (Asking, error) {
 	g.mu.Lock()
@@ -28,10 +24,11 @@ func (g *Grants) Describe(by account.Principal, userCode string) (Asking, error)
 	return Asking{UserCode: shown(code), From: a.from, AskedAt: a.asked, ExpiresAt: a.expires()}, nil
 }
 
-// Approve lets the program that shows a code log in as by. It wants what Fresh wants.
+// Approve lets the program that shows a code log in as by. It wants a second factor that was shown just now, since a login on
+// a device lives longer than the one that approves it: an unattended browser must not make one.
 func (g *Grants) Approve(ctx context.Context, c account.Client, by account.Principal, userCode string) error {
 	if by.Proof != account.ProofLogin || !by.Fresh(g.now()) {
-		return errStale
+		return account.ErrStepUp
 	}
 	return g.decide(ctx, c, by, userCode, approved, audit.LoginApprove)
 }
