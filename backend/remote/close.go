@@ -57,7 +57,7 @@ func (r *Remote) Run(ctx context.Context) {
 func (r *Remote) Recheck(ctx context.Context) {
 	for _, one := range r.all() {
 		t := one.tunnel
-		if !one.by.Still(ctx) || !r.Reachable(t.Project, t.Device) {
+		if !one.by.Still(ctx) || !r.Reachable(t.Project, t.Serial) {
 			r.Gateway.End(t.ID, endedByRevoke)
 		}
 	}
@@ -72,14 +72,34 @@ func (r *Remote) EndLogin(login string) {
 	}
 }
 
-func (r *Remote) all() []*live {
+// all gives what each live tunnel is now.
+func (r *Remote) all() []live {
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	list := make([]*live, 0, len(r.live))
+	list := make([]live, 0, len(r.live))
 	for _, one := range r.live {
-		list = append(list, one)
+		list = append(list, *one)
 	}
 	return list
+}
+
+// get gives what a live tunnel is now.
+func (r *Remote) get(id string) (live, bool) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	if one := r.live[id]; one != nil {
+		return *one, true
+	}
+	return live{}, false
+}
+
+// set changes what a live tunnel is.
+func (r *Remote) set(id string, change func(*live)) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	if one := r.live[id]; one != nil {
+		change(one)
+	}
 }
 
 // Close ends a tunnel, or withdraws its request. One that has ended stays as it is.
@@ -93,11 +113,11 @@ func (r *Remote) Close(ctx context.Context, by audit.Actor, id string) error {
 		t.State, t.ClosedAt, t.Ended = Closed, r.now(), "withdrawn"
 		return errs.Wrap("remote: close", r.Store.UpdateTunnel(ctx, t, []State{Requested, Approved}, entry(by, audit.TunnelClose, t)))
 	case Granted, Open:
-		r.mu.Lock()
-		if one := r.live[id]; one != nil && one.ended.ID == "" {
-			one.ended = by
-		}
-		r.mu.Unlock()
+		r.set(id, func(one *live) {
+			if one.ended.ID == "" {
+				one.ended = by
+			}
+		})
 		r.Gateway.End(id, endedByUser)
 	}
 	return nil
@@ -105,10 +125,8 @@ func (r *Remote) Close(ctx context.Context, by audit.Actor, id string) error {
 
 // Opened puts the opening on record; nothing goes through before.
 func (r *Remote) Opened(ctx context.Context, id string) error {
-	r.mu.Lock()
-	one := r.live[id]
-	r.mu.Unlock()
-	if one == nil || !one.by.Still(ctx) {
+	one, ok := r.get(id)
+	if !ok || !one.by.Still(ctx) {
 		return errs.E(wire.Denied, "the tunnel may not be had any more")
 	}
 	t := one.tunnel
@@ -116,9 +134,7 @@ func (r *Remote) Opened(ctx context.Context, id string) error {
 	if err := r.Store.UpdateTunnel(ctx, t, []State{Granted}, entry(one.by.Actor, audit.TunnelOpen, t)); err != nil {
 		return errs.Wrap("remote: opened", err)
 	}
-	r.mu.Lock()
-	one.tunnel = t
-	r.mu.Unlock()
+	r.set(id, func(one *live) { one.tunnel = t })
 	return nil
 }
 
@@ -132,10 +148,8 @@ type streams struct {
 
 // Streams puts the targets of streams on record.
 func (r *Remote) Streams(ctx context.Context, id string, first, last int) {
-	r.mu.Lock()
-	one := r.live[id]
-	r.mu.Unlock()
-	if one == nil {
+	one, ok := r.get(id)
+	if !ok {
 		return
 	}
 	t := one.tunnel
@@ -150,19 +164,12 @@ func (r *Remote) Streams(ctx context.Context, id string, first, last int) {
 func (r *Remote) Closed(ctx context.Context, id string, c Closing) { r.finish(ctx, id, c) }
 
 func (r *Remote) finish(ctx context.Context, id string, c Closing) {
-	r.mu.Lock()
-	one := r.live[id]
-	delete(r.live, id)
-	var t Tunnel
-	var by audit.Actor
-	var refused error
-	if one != nil {
-		t, by, refused = one.tunnel, one.ended, one.refused
-	}
-	r.mu.Unlock()
-	if one == nil {
+	one, ok := r.get(id)
+	if !ok {
 		return
 	}
+	defer r.forget(id) // while its end is not on record, it counts
+	t, by, refused := one.tunnel, one.ended, one.refused
 	if by.ID == "" {
 		by = audit.Server
 	}
@@ -191,4 +198,10 @@ func (r *Remote) keep(ctx context.Context, t Tunnel, e audit.Entry) {
 			return
 		}
 	}
+}
+
+func (r *Remote) forget(id string) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	delete(r.live, id)
 }

@@ -36,19 +36,17 @@ func (r *Remote) OpenTunnel(ctx context.Context, by Requester, id, clientKey str
 	if err := r.Store.UpdateTunnel(ctx, t, []State{Approved}, entry(by.Actor, audit.TunnelGrant, t)); err != nil {
 		return Opening{}, errs.Wrap("remote: open", err)
 	}
-	one := &live{tunnel: t, by: by, client: clientKey}
 	r.mu.Lock()
-	r.live[id] = one
+	r.live[id] = &live{tunnel: t, by: by, client: clientKey}
 	r.mu.Unlock()
-	return r.bring(ctx, one, signed)
+	return r.bring(ctx, t, signed)
 }
 
 // bring has both ends come. Whatever goes wrong from here on is told by the gateway when it gives the tunnel up.
-func (r *Remote) bring(ctx context.Context, one *live, signed wire.SignedGrant) (Opening, error) {
-	t := one.tunnel
+func (r *Remote) bring(ctx context.Context, t Tunnel, signed wire.SignedGrant) (Opening, error) {
 	user, device, err := r.Gateway.Admit(Pass{ID: t.ID, Expires: t.ExpiresAt, Idle: idle, MaxStreams: maxStreams})
 	if err != nil {
-		one.refused = err
+		r.set(t.ID, func(one *live) { one.refused = err })
 		r.finish(context.WithoutCancel(ctx), t.ID, Closing{Reason: "refused"})
 		return Opening{}, err
 	}
@@ -60,9 +58,7 @@ func (r *Remote) bring(ctx context.Context, one *live, signed wire.SignedGrant) 
 	}
 	if err != nil {
 		err = errs.As(errs.KindOf(err), err, "the device does not open the tunnel: %s", errs.UserText(err))
-		r.mu.Lock()
-		one.refused = err
-		r.mu.Unlock()
+		r.set(t.ID, func(one *live) { one.refused = err })
 		r.Gateway.End(t.ID, "refused")
 		return Opening{}, err
 	}
@@ -95,7 +91,7 @@ func (r *Remote) openable(ctx context.Context, by Requester, id, clientKey strin
 		return t, errs.E(wire.Conflict, "the tunnel is %s: each request opens one tunnel, once", t.State)
 	case r.now().Sub(t.AskedAt) > waits:
 		return t, errs.E(wire.Conflict, "the request is too old: make another")
-	case r.Reachable == nil || !r.Reachable(t.Project, t.Device):
+	case r.Reachable == nil || !r.Reachable(t.Project, t.Serial):
 		return t, r.refuse(ctx, by.Actor, t, errs.E(wire.Denied, "the device is suspended or revoked"))
 	case r.count(by) >= maxPerUser:
 		return t, errs.E(wire.Exhausted, "you have %d tunnels open: close one first", maxPerUser)
@@ -133,11 +129,9 @@ func (r *Remote) sign(t Tunnel, by Requester, clientKey string, now time.Time) (
 
 // Extend lets an open tunnel last for ttl from now.
 func (r *Remote) Extend(ctx context.Context, by Requester, id string, ttl time.Duration) (Tunnel, error) {
-	r.mu.Lock()
-	one := r.live[id]
-	r.mu.Unlock()
+	one, ok := r.get(id)
 	switch {
-	case one == nil:
+	case !ok:
 		return Tunnel{}, errs.E(wire.Conflict, "the tunnel is not open")
 	case !by.same(one.tunnel.By):
 		return Tunnel{}, errs.E(wire.Denied, "a tunnel is extended by who asked for it")
@@ -167,6 +161,7 @@ func (r *Remote) Extend(ctx context.Context, by Requester, id string, ttl time.D
 	if err := r.Agents.ExtendTunnel(ctx, t.Project, t.Device, wire.TunnelExtendRequest{Grant: signed}); err != nil {
 		return t, errs.Wrap("remote: extend", err)
 	}
+	r.set(id, func(one *live) { one.tunnel.ExpiresAt = t.ExpiresAt })
 	if !r.Gateway.Extend(id, t.ExpiresAt) {
 		return t, errs.E(wire.Conflict, "the tunnel is not open")
 	}

@@ -147,7 +147,7 @@ type Config struct {
 	UserURL   string // of the gateway
 	DeviceURL string
 	// Reachable reports whether a device may be reached at all: it exists and is not suspended.
-	Reachable func(project, device wire.Key) bool
+	Reachable func(project wire.Key, serial wire.Serial) bool
 	Log       *slog.Logger
 	Now       func() time.Time
 }
@@ -164,7 +164,6 @@ type Remote struct {
 type live struct {
 	tunnel Tunnel
 	by     Requester
-	device string // fingerprint of the key that the client was told
 	client string // fingerprint of the client's key
 	// refused is why the device does not take it; ended is who closed it.
 	refused error

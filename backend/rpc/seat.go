@@ -33,11 +33,12 @@ type seat struct {
 	leave   context.CancelFunc
 	left    chan struct{} // closed when the seat is empty
 	events  *events
-	wake    chan struct{} // has a token when changed is set
-	changed atomic.Bool   // the agents are to be told
-	seated  atomic.Bool   // the session is there and its procedures are offered
-	first   chan struct{} // closed when that is so for the first time
-	once    sync.Once     // closes first
+	wake    chan struct{}                 // has a token when changed is set
+	changed atomic.Bool                   // the agents are to be told
+	session atomic.Pointer[wampx.Session] // while seated
+	seated  atomic.Bool                   // the session is there and its procedures are offered
+	first   chan struct{}                 // closed when that is so for the first time
+	once    sync.Once                     // closes first
 }
 
 func newSeat(s *Server, r realms.Realm, before <-chan struct{}) *seat {
@@ -107,6 +108,7 @@ func (s *seat) sit(ctx context.Context) error {
 	if err := offer(opening, session, offers); err != nil {
 		return err
 	}
+	s.session.Store(session)
 	s.seated.Store(true)
 	s.once.Do(func() { close(s.first) })
 	return stay(ctx, session)
@@ -135,6 +137,7 @@ func (s *seat) join(ctx context.Context) (*wampx.Session, error) {
 
 // close says goodbye, also when ctx has ended.
 func (s *seat) close(ctx context.Context, session *wampx.Session) {
+	s.session.Store(nil)
 	s.seated.Store(false)
 	closing, cancel := context.WithTimeout(context.WithoutCancel(ctx), closeTimeout)
 	defer cancel()
