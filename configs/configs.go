@@ -10,6 +10,11 @@ import _ "embed"
 //go:embed host-metrics.yaml
 var HostMetrics []byte
 
+// AgentPolicy is the policy of tunnels that `bulkhead dev` gives its agents, every key explained.
+//
+//go:embed agent-policy.yaml
+var AgentPolicy []byte
+
 // Server is the configuration of `bulkhead serve`, every key with its default.
 //
 //go:embed bulkhead.yaml

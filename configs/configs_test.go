@@ -3,9 +3,31 @@ package configs_test
 import (
 	"testing"
 
+	"bulkhead/agent/tunnel/policy"
 	"bulkhead/backend/databackend"
 	"bulkhead/configs"
+	"bulkhead/wire"
 )
+
+func TestTheShippedPolicyAllowsTheSampleTargets(t *testing.T) {
+	t.Parallel()
+	p, err := policy.Parse(configs.AgentPolicy)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for target, allowed := range map[string]bool{"127.0.0.1:8080": true, "localhost:22": true, "10.0.0.1:22": false, "169.254.169.254:80": false} {
+		parsed, err := wire.ParseTarget(target)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if a := p.Decide(policy.Question{Target: parsed, EndToEnd: true}); a.Allowed != allowed {
+			t.Errorf("%s: %+v", target, a)
+		}
+	}
+	if p.Decide(policy.Question{Target: wire.PTY}).Allowed || !p.Decide(policy.Question{Target: wire.PTY, EndToEnd: true}).Allowed {
+		t.Error("a shell is for those whom the gateway cannot read")
+	}
+}
 
 func TestTheSampleTemplateIsValid(t *testing.T) {
 	t.Parallel()

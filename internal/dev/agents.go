@@ -38,13 +38,13 @@ type agentProcess struct {
 }
 
 // startAgent runs the agent of one flash file; its log goes to logFile.
-func startAgent(ctx context.Context, binary, name, flashFile, stateDir, logFile string, log *slog.Logger) (*agentProcess, error) {
+func startAgent(ctx context.Context, binary, name, flashFile, stateDir, policyFile, logFile string, log *slog.Logger) (*agentProcess, error) {
 	output, err := os.OpenFile(logFile, os.O_CREATE|os.O_APPEND|os.O_WRONLY, 0o600)
 	if err != nil {
 		return nil, errs.As(wire.Invalid, err, "the agent's log %s cannot be written", logFile)
 	}
 	a := &agentProcess{
-		name: name, binary: binary, args: []string{"run", "--flash-file", flashFile, "--state-dir", stateDir},
+		name: name, binary: binary, args: []string{"run", "--flash-file", flashFile, "--state-dir", stateDir, "--policy-file", policyFile},
 		log: log, output: output, group: lifecycle.NewGroup(context.WithoutCancel(ctx)), alive: make(chan int, 1),
 	}
 	a.group.Go(a.supervise)

@@ -11,6 +11,7 @@ import (
 	"path/filepath"
 	"time"
 
+	"bulkhead/configs"
 	"bulkhead/db/cluster"
 	"bulkhead/internal/config"
 	"bulkhead/internal/errs"
@@ -160,8 +161,21 @@ func (d *Dev) seed(ctx context.Context) error {
 	return nil
 }
 
+// agentPolicy writes the policy of tunnels where there is none; what its owner has made of it stays.
+func (d *Dev) agentPolicy() (string, error) {
+	file := d.folder.file("agent-policy.yaml")
+	if exists(file) {
+		return file, nil
+	}
+	return file, errs.As(wire.Invalid, secret.WriteFile(file, configs.AgentPolicy), "%s cannot be written", file)
+}
+
 func (d *Dev) startAgents(ctx context.Context) error {
 	binary, err := agentBinary(ctx, d.folder.path)
+	if err != nil {
+		return err
+	}
+	policy, err := d.agentPolicy()
 	if err != nil {
 		return err
 	}
@@ -175,7 +189,7 @@ func (d *Dev) startAgents(ctx context.Context) error {
 			if err != nil {
 				return err
 			}
-			a, err := startAgent(ctx, binary, device.Name, device.FlashFile, state, filepath.Join(logs, device.Name+".log"), d.options.Log)
+			a, err := startAgent(ctx, binary, device.Name, device.FlashFile, state, policy, filepath.Join(logs, device.Name+".log"), d.options.Log)
 			if err != nil {
 				return err
 			}
