@@ -11,6 +11,7 @@ const (
 	PlatformAudit         Flag = "platform.audit"
 	PlatformUsers         Flag = "platform.users"     // users and service accounts
 	PlatformProviders     Flag = "platform.providers" // where users log in
+	PlatformSecrets       Flag = "platform.secrets"   // the keys that seal what is stored
 
 	ProjectRead            Flag = "project.read" // what every member has
 	ProjectCreateDevice    Flag = "project.create_device"

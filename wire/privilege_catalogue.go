@@ -38,6 +38,7 @@ var Catalogue = []Privilege{
 	{PlatformAudit, "read the record of the whole server", false},
 	{PlatformUsers, "make, suspend and resume users and service accounts", true},
 	{PlatformProviders, "say where users log in", true},
+	{PlatformSecrets, "change the keys that seal what is stored", true},
 
 	{ProjectRead, "see the project", false},
 	{ProjectCreateDevice, "create devices", false},

@@ -24,6 +24,7 @@ import (
 	"bulkhead/backend/asset"
 	"bulkhead/backend/audit"
 	"bulkhead/backend/audit/ledger"
+	"bulkhead/backend/rotation"
 	"bulkhead/realms"
 	"bulkhead/wire"
 )
@@ -87,6 +88,7 @@ type Config struct {
 	Authorizer Authorizer
 	Replays    Replays
 	Sealer     asset.Sealer
+	Rotation   *rotation.Rotation    // nil: there are no operations on sealing keys
 	Metrics    prometheus.Registerer // nil: not measured
 	Log        *slog.Logger
 	Now        func() time.Time
@@ -141,6 +143,7 @@ func (a *API) register() {
 	a.registerServices()
 	a.registerData()
 	a.registerKeys()
+	a.registerSealingKeys()
 	a.registerLogins()
 	a.registerUsers()
 	a.registerServiceAccounts()

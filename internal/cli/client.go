@@ -25,8 +25,9 @@ const maxReply = 16 << 20
 
 // client talks to the REST API of one server.
 type client struct {
+	inv     *invocation
 	context Context
-	key     secret.Value
+	key     secret.Value // an API key or the token of a login; none before one has logged in
 	http    *http.Client
 }
 
@@ -35,20 +36,38 @@ func (inv *invocation) client() (*client, error) {
 	if err != nil {
 		return nil, err
 	}
+	c, err := inv.stranger(context)
+	if err != nil {
+		return nil, err
+	}
+	c.key, err = inv.credential(context)
+	return c, err
+}
+
+// stranger is a client that has no credential.
+func (inv *invocation) stranger(context Context) (*client, error) {
 	tlsConfig, err := context.tlsConfig()
 	if err != nil {
 		return nil, err
 	}
-	key, err := context.apiKey()
-	if err != nil {
-		return nil, err
-	}
 	transport := &http.Transport{TLSClientConfig: tlsConfig, Proxy: http.ProxyFromEnvironment, TLSHandshakeTimeout: 10 * time.Second, ForceAttemptHTTP2: true}
-	return &client{context: context, key: key, http: &http.Client{
+	return &client{inv: inv, context: context, http: &http.Client{
 		Transport: transport,
 		// A redirect would carry the key elsewhere; the API makes none.
 		CheckRedirect: func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse },
 	}}, nil
+}
+
+// credential is what a context is logged in with.
+func (inv *invocation) credential(context Context) (secret.Value, error) {
+	if context.Login == nil {
+		return context.apiKey()
+	}
+	contexts, err := OpenContexts(inv.environ)
+	if err != nil {
+		return secret.Value{}, err
+	}
+	return contexts.token(context)
 }
 
 // request is one call of the API: the path has its components escaped already, see path.
@@ -71,10 +90,15 @@ func path(components ...string) string {
 
 // fetch makes a request and decodes its reply.
 func fetch[T any](ctx context.Context, c *client, r request) (T, error) {
-	var reply T
 	ctx, cancel := context.WithTimeout(ctx, requestTimeout)
 	defer cancel()
 	response, err := c.do(ctx, r)
+	return decoded[T](c, response, err)
+}
+
+// decoded reads the reply of a request that was not refused.
+func decoded[T any](c *client, response *http.Response, err error) (T, error) {
+	var reply T
 	if err != nil {
 		return reply, err
 	}
@@ -88,8 +112,22 @@ func fetch[T any](ctx context.Context, c *client, r request) (T, error) {
 	return reply, nil
 }
 
-// do makes a request and turns a refusal into an error; the caller closes the body.
+// do makes a request and turns a refusal into an error; the caller closes the body. Where the server wants the second
+// factor again it is asked for at a terminal, and the request made again.
 func (c *client) do(ctx context.Context, r request) (*http.Response, error) {
+	response, err := c.try(ctx, r)
+	if err == nil || c.context.Login == nil {
+		return response, err
+	}
+	again, err := c.mend(ctx, err)
+	if err != nil || !again {
+		return nil, err
+	}
+	return c.try(ctx, r)
+}
+
+// try makes a request once.
+func (c *client) try(ctx context.Context, r request) (*http.Response, error) {
 	var body io.Reader
 	if r.body != nil {
 		encoded, err := json.Marshal(r.body)
@@ -106,7 +144,10 @@ func (c *client) do(ctx context.Context, r request) (*http.Response, error) {
 	if err != nil {
 		return nil, err
 	}
-	q.Header.Set("Authorization", "Bearer "+string(c.key.Reveal()))
+	if !c.key.IsZero() {
+		q.Header.Set("Authorization", "Bearer "+string(c.key.Reveal()))
+	}
+	q.Header.Set("User-Agent", userAgent())
 	if body != nil {
 		q.Header.Set("Content-Type", "application/json")
 	}
@@ -123,6 +164,8 @@ func (c *client) do(ctx context.Context, r request) (*http.Response, error) {
 	}
 	return response, nil
 }
+
+func userAgent() string { return "bulkhead/" + programVersion().Version }
 
 // unreachable says in the user's words why no answer came.
 func (c *client) unreachable(err error) error {
@@ -165,8 +208,20 @@ func problem(response *http.Response) error {
 			text += fmt.Sprintf(" (%s)", e.Location)
 		}
 	}
-	return errs.E(kind, "%s", text)
+	return &refusal{err: errs.E(kind, "%s", text), code: document.Code, status: response.StatusCode}
 }
+
+// refusal is what the server said no with: its code is finer than a kind.
+type refusal struct {
+	err    *errs.Error
+	code   string
+	status int
+}
+
+func (r *refusal) Error() string { return r.err.Error() }
+
+// Unwrap shows the error's kind.
+func (r *refusal) Unwrap() error { return r.err }
 
 // kindOf trusts the code where it is a kind, and the status otherwise.
 func kindOf(code string, status int) wire.Kind {

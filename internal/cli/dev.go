@@ -91,7 +91,11 @@ func (inv *invocation) remember(r dev.Ready) {
 	if err != nil {
 		return
 	}
-	if err := contexts.Put(devContext, Context{Server: r.API, CAFile: r.CAFile, APIKeyFile: r.OwnerAPIKeyFile}); err != nil {
+	context := Context{Server: r.API, CAFile: r.CAFile, APIKeyFile: r.OwnerAPIKeyFile}
+	if known, err := contexts.Get(devContext); err == nil && known.Server == context.Server && known.CAFile == context.CAFile {
+		context.Login = known.Login
+	}
+	if err := contexts.Put(devContext, context); err != nil {
 		fmt.Fprintf(inv.Err, "bulkhead: the context %q is not remembered: %v\n", devContext, err)
 	}
 }
@@ -101,12 +105,13 @@ func (inv *invocation) greet(r dev.Ready) {
 	project := r.Projects[0]
 	installation, device := project.Installations[0], project.Devices[0]
 	realm := project.Name + "/" + installation.App + "@" + string(installation.Stage)
-	me := inv.program()
+	me, owner := inv.program(), r.Users[0]
 	for _, line := range []string{
 		"Bulkhead is ready.",
 		"  API      " + r.API + "/api/v1   (description: /api/v1/openapi.json, health and metrics: " + r.Ops + ")",
 		"  router   " + r.Router,
-		"  log in   the owner's API key is in " + r.OwnerAPIKeyFile,
+		"  log in   " + r.API + "/login, or: " + me + " login; as " + owner.Name + " or " + r.Users[1].Name + ", password in " + owner.PasswordFile,
+		"           codes: oathtool --totp -b @" + owner.TOTPSecretFile + "   (API key of the server's owner: " + r.OwnerAPIKeyFile + ")",
 		"  trust    " + r.CAFile,
 		"Two agents publish this machine's metrics, each into its own project. In another terminal, try:",
 		"  " + me + " history " + realm + " " + installation.Table + " --limit 5",

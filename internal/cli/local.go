@@ -137,61 +137,6 @@ func checkRoles(c *cobra.Command, roles []string) error {
 	return nil
 }
 
-func (inv *invocation) contextCommand() *cobra.Command {
-	list := &cobra.Command{Use: "list", Short: "List the remembered servers", Args: arguments(0, 0)}
-	list.RunE = func(*cobra.Command, []string) error { return inv.listContexts() }
-	use := &cobra.Command{Use: "use NAME", Short: "Talk to this server from now on", Args: arguments(1, 1)}
-	use.RunE = func(_ *cobra.Command, args []string) error {
-		contexts, err := OpenContexts(inv.environ)
-		if err != nil {
-			return err
-		}
-		return contexts.Use(args[0])
-	}
-	return group("context", "Remembered servers", list, use)
-}
-
-// namedContext is a context in a listing.
-type namedContext struct {
-	Name    string `json:"name"`
-	Current bool   `json:"current"`
-	Context
-}
-
-func (inv *invocation) listContexts() error {
-	contexts, err := OpenContexts(inv.environ)
-	if err != nil {
-		return err
-	}
-	names, err := contexts.Names()
-	if err != nil {
-		return err
-	}
-	current, err := contexts.Current()
-	if err != nil {
-		return err
-	}
-	listed := []namedContext{}
-	for _, name := range names {
-		context, err := contexts.Get(name)
-		if err != nil {
-			return err
-		}
-		listed = append(listed, namedContext{name, name == current, context})
-	}
-	return inv.print(listed, func() table {
-		t := table{head: []string{"", "NAME", "SERVER"}}
-		for _, c := range listed {
-			mark := ""
-			if c.Current {
-				mark = "*"
-			}
-			t.add(mark, c.Name, c.Server)
-		}
-		return t
-	})
-}
-
 func (inv *invocation) doctorCommand() *cobra.Command {
 	c := &cobra.Command{Use: "doctor", Short: "Say what this machine lacks to run the server", Args: arguments(0, 0)}
 	c.RunE = func(*cobra.Command, []string) error {

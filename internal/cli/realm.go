@@ -3,7 +3,6 @@ package cli
 import (
 	"io"
 	"net/http"
-	"time"
 
 	"github.com/spf13/cobra"
 
@@ -51,33 +50,6 @@ func (inv *invocation) sessionCommand() *cobra.Command {
 		}),
 		acting[none](inv, "kill REALM SESSION", "End a session", arguments(2, 2), func(_ *cobra.Command, args []string) (request, error) {
 			return request{method: http.MethodDelete, path: path("realms", args[0], "sessions", args[1])}, nil
-		}, nil),
-	)
-}
-
-func (inv *invocation) whoamiCommand() *cobra.Command {
-	return acting(inv, "whoami", "Say who you are to the server", arguments(0, 0), func(*cobra.Command, []string) (request, error) {
-		return request{method: http.MethodGet, path: path("whoami")}, nil
-	}, func(w httpapi.Whoami) [][]string {
-		return [][]string{{"kind", w.Kind}, {"id", w.ID}, {"name", w.Name}, {"owner", yesNo(w.Owner)}}
-	})
-}
-
-func (inv *invocation) apikeyCommand() *cobra.Command {
-	var life time.Duration
-	create := acting(inv, "create NAME", "Create an API key and print it, once", arguments(1, 1), func(_ *cobra.Command, args []string) (request, error) {
-		return request{method: http.MethodPost, path: path("apikeys"), body: httpapi.APIKeyCreate{Name: args[0], ExpiresInSeconds: int64(life / time.Second)}}, nil
-	}, func(k httpapi.APIKeySecret) [][]string {
-		return [][]string{{"id", k.APIKey.ID}, {"key", k.Key}, {"expires", when(k.APIKey.ExpiresAt)}}
-	})
-	create.Flags().DurationVar(&life, "expires-in", 90*24*time.Hour, "when it ends, at most a year")
-	return group("apikey", "API keys",
-		listing(inv, "list", "List API keys", arguments(0, 0), at("apikeys"), []string{"ID", "NAME", "OWNER", "EXPIRES", "REVOKED"}, func(k httpapi.APIKey) []string {
-			return []string{k.ID, k.Name, yesNo(k.Owner), when(k.ExpiresAt), when(k.RevokedAt)}
-		}),
-		create,
-		acting[none](inv, "revoke ID", "Revoke an API key", arguments(1, 1), func(_ *cobra.Command, args []string) (request, error) {
-			return request{method: http.MethodDelete, path: path("apikeys", args[0])}, nil
 		}, nil),
 	)
 }

@@ -30,11 +30,14 @@ func (t *target) flags(flags *pflag.FlagSet) {
 	flags.StringVar(&t.apiKeyFile, "api-key-file", "", "file with an API key")
 }
 
-// Context is one remembered server.
+// Context is one remembered server, and as whom to talk to it: by a login where there is one, else by an API key.
 type Context struct {
 	Server     string `yaml:"server" json:"server"`
 	CAFile     string `yaml:"ca_file,omitempty" json:"ca_file,omitempty"`
-	APIKeyFile string `yaml:"api_key_file" json:"api_key_file"`
+	APIKeyFile string `yaml:"api_key_file,omitempty" json:"api_key_file,omitempty"`
+	Login      *Login `yaml:"login,omitempty" json:"login,omitempty"`
+
+	name string // "" where flags name the server
 }
 
 // Contexts is the folder of remembered servers: NAME.yaml each, and "current" with the name of one.
@@ -67,7 +70,7 @@ func lookup(environ []string, name string) string {
 
 // Put remembers a context and makes it the current one where there is none.
 func (c Contexts) Put(name string, context Context) error {
-	if err := os.MkdirAll(c.Dir, 0o700); err != nil {
+	if err := c.makeDir(); err != nil {
 		return err
 	}
 	text, err := yaml.Marshal(context)
@@ -93,6 +96,9 @@ func (c Contexts) Use(name string) error {
 
 // Current names the current context; "" where there is none.
 func (c Contexts) Current() (string, error) {
+	if err := c.checkDir(); err != nil {
+		return "", err
+	}
 	text, err := os.ReadFile(filepath.Join(c.Dir, "current"))
 	if errors.Is(err, fs.ErrNotExist) {
 		return "", nil
@@ -105,6 +111,9 @@ func (c Contexts) Get(name string) (Context, error) {
 	if !contextName.MatchString(name) {
 		return Context{}, errs.E(wire.Invalid, "%q is no name of a context", name)
 	}
+	if err := c.checkDir(); err != nil {
+		return Context{}, err
+	}
 	text, err := os.ReadFile(c.file(name))
 	if errors.Is(err, fs.ErrNotExist) {
 		return Context{}, errs.E(wire.NotFound, "no context %q; see: bulkhead context list", name)
@@ -116,6 +125,7 @@ func (c Contexts) Get(name string) (Context, error) {
 	if err := yaml.Unmarshal(text, &context); err != nil {
 		return Context{}, errs.E(wire.Invalid, "%s: %v", c.file(name), err)
 	}
+	context.name = name
 	return context, nil
 }
 
@@ -129,14 +139,23 @@ func (c Contexts) Names() ([]string, error) {
 	return names, err
 }
 
-// Delete forgets a context, and that it was the current one.
+// Delete forgets a context with its login, and that it was the current one.
 func (c Contexts) Delete(name string) error {
+	context, err := c.Get(name)
+	if errs.KindOf(err) == wire.NotFound {
+		return nil
+	}
+	if err == nil && context.Login != nil {
+		if err := c.forgetToken(context); err != nil {
+			return err
+		}
+	}
 	if current, err := c.Current(); err == nil && current == name {
 		if err := os.Remove(filepath.Join(c.Dir, "current")); err != nil {
 			return err
 		}
 	}
-	err := os.Remove(c.file(name))
+	err = os.Remove(c.file(name))
 	if errors.Is(err, fs.ErrNotExist) {
 		return nil
 	}
@@ -145,7 +164,8 @@ func (c Contexts) Delete(name string) error {
 
 func (c Contexts) file(name string) string { return filepath.Join(c.Dir, name+".yaml") }
 
-// resolve gives the server to talk to: flags win over the context.
+// resolve gives the server to talk to: flags win over the context. What a context proves is for its own server: with
+// another one, a credential must be given as well.
 func (inv *invocation) resolve() (Context, error) {
 	var context Context
 	if inv.target.server == "" || inv.target.context != "" {
@@ -155,18 +175,25 @@ func (inv *invocation) resolve() (Context, error) {
 		}
 		context = found
 	}
-	override(&context.Server, inv.target.server)
+	if inv.target.server != "" && strings.TrimSuffix(inv.target.server, "/") != strings.TrimSuffix(context.Server, "/") {
+		context = Context{CAFile: context.CAFile, Server: inv.target.server}
+	}
 	override(&context.CAFile, inv.target.caFile)
-	override(&context.APIKeyFile, inv.target.apiKeyFile)
-	u, err := url.Parse(context.Server)
-	if err != nil || u.Scheme != "https" || u.Host == "" {
-		return Context{}, errs.E(wire.Invalid, "server %q: want a URL like https://bulkhead.example", context.Server)
+	if inv.target.apiKeyFile != "" {
+		context.APIKeyFile, context.Login = inv.target.apiKeyFile, nil
 	}
-	if context.APIKeyFile == "" {
-		return Context{}, errs.E(wire.Unauthenticated, "no API key: give --api-key-file FILE, or a context")
+	err := context.checkServer()
+	return context, err
+}
+
+// checkServer puts the URL of the server in its one form.
+func (c *Context) checkServer() error {
+	u, err := url.Parse(c.Server)
+	if err != nil || u.Scheme != "https" || u.Host == "" || u.User != nil || strings.Trim(u.Path, "/") != "" {
+		return errs.E(wire.Invalid, "server %q: want a URL like https://bulkhead.example", c.Server)
 	}
-	context.Server = strings.TrimSuffix(context.Server, "/")
-	return context, nil
+	c.Server = "https://" + u.Host
+	return nil
 }
 
 func override(value *string, with string) {
@@ -187,7 +214,7 @@ func (inv *invocation) currentContext() (Context, error) {
 		}
 	}
 	if name == "" {
-		return Context{}, errs.E(wire.Invalid, "no server: give --server URL --ca-file FILE --api-key-file FILE, or start one with: bulkhead dev")
+		return Context{}, errs.E(wire.Invalid, "no server: give --server URL --ca-file FILE --api-key-file FILE, or log in with: bulkhead login --server URL, or start one with: bulkhead dev")
 	}
 	return contexts.Get(name)
 }
@@ -209,14 +236,31 @@ func (c Context) tlsConfig() (*tls.Config, error) {
 	return config, nil
 }
 
+// apiKey reads the API key of a context.
 func (c Context) apiKey() (secret.Value, error) {
+	if c.APIKeyFile == "" {
+		return secret.Value{}, errs.E(wire.Unauthenticated, "not logged in to %s: type: bulkhead login%s, or give --api-key-file FILE", c.Server, c.flag())
+	}
 	text, err := os.ReadFile(c.APIKeyFile)
 	if err != nil {
 		return secret.Value{}, errs.As(wire.Unauthenticated, err, "API key file %s cannot be read", c.APIKeyFile)
 	}
+	return credentialOf(text, "API key file "+c.APIKeyFile)
+}
+
+// flag is what a command needs to mean this context.
+func (c Context) flag() string {
+	if c.name == "" {
+		return " --server " + c.Server
+	}
+	return ""
+}
+
+// credentialOf reads a file of one credential.
+func credentialOf(text []byte, what string) (secret.Value, error) {
 	key := strings.TrimSpace(string(text))
-	if key == "" || strings.ContainsAny(key, " \n\t") {
-		return secret.Value{}, errs.E(wire.Unauthenticated, "API key file %s holds no key", c.APIKeyFile)
+	if key == "" || strings.ContainsAny(key, " \r\n\t") {
+		return secret.Value{}, errs.E(wire.Unauthenticated, "%s holds no key", what)
 	}
 	return secret.FromString(key), nil
 }

@@ -26,12 +26,12 @@ import (
 // makeBackend makes all that answers, from the bottom up: where rows are stored, who takes them, who lets sessions in, and
 // at last the assets, whose directory opens the realms.
 func (s *Server) makeBackend(ctx context.Context) error {
-	keyring, err := secret.EnsureKeyring(s.file("secrets.key"))
-	if err != nil {
-		return errs.As(wire.Invalid, err, "the key file of stored secrets cannot be used")
+	if err := s.loadSecrets(); err != nil {
+		return err
 	}
-	s.sealer, s.store = keyring, db.NewAssets(s.db)
-	if err := s.makeData(ctx, keyring); err != nil {
+	s.makeGrants()
+	s.store = db.NewAssets(s.db)
+	if err := s.makeData(ctx, s.sealer); err != nil {
 		return err
 	}
 	if err := s.makeRouter(); err != nil {
@@ -40,7 +40,7 @@ func (s *Server) makeBackend(ctx context.Context) error {
 	if err := s.makeLogins(ctx); err != nil {
 		return err
 	}
-	return s.makeAssets(ctx, keyring)
+	return s.makeAssets(ctx, s.sealer)
 }
 
 func (s *Server) makeData(ctx context.Context, keyring *secret.Keyring) error {
@@ -173,13 +173,14 @@ func (s *Server) makeAssets(ctx context.Context, keyring *secret.Keyring) error 
 	s.group.Go(s.logins.Serve)
 	s.group.Go(s.refusals.Serve)
 	s.group.Go(s.prov.Serve)
+	s.group.Go(s.rotation.Serve)
 	return nil
 }
 
 func (s *Server) api() (http.Handler, error) {
 	return httpapi.New(httpapi.Config{
 		Assets: s.assets, Keys: s.keys, Logins: s.logins, Users: s.users, Services: s.services, Refusals: s.refusals, Tickets: s.tickets, Sessions: sessions{s.router}, Backends: s.data, Audit: s.audit.log, AuditKey: s.audit.key.Verifier, AuditText: s.audit.key.Public,
-		Authorizer: httpapi.Owners{}, Replays: db.NewReplays(s.db), Sealer: s.sealer, Metrics: s.metrics, Log: s.log, Now: time.Now,
+		Authorizer: httpapi.Owners{}, Replays: db.NewReplays(s.db), Sealer: s.sealer, Rotation: s.rotation, Metrics: s.metrics, Log: s.log, Now: time.Now,
 		Version: s.options.Version, Providers: s.Providers(), PublicURL: s.public,
 	})
 }

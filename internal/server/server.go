@@ -21,10 +21,12 @@ import (
 	"github.com/prometheus/client_golang/prometheus/collectors"
 
 	"bulkhead/backend/account"
+	"bulkhead/backend/account/devicegrant"
 	"bulkhead/backend/asset"
 	"bulkhead/backend/audit"
 	"bulkhead/backend/databackend"
 	"bulkhead/backend/httpapi"
+	"bulkhead/backend/rotation"
 	"bulkhead/backend/rpc"
 	"bulkhead/db"
 	"bulkhead/db/cluster"
@@ -83,6 +85,8 @@ type Server struct {
 	services *account.ServiceAccounts
 	refusals *audit.Refusals
 	sealer   *secret.Keyring
+	rotation *rotation.Rotation
+	grants   *devicegrant.Grants
 	assets   *asset.Assets
 	audit    *auditing
 
@@ -304,6 +308,7 @@ func (s *Server) serve(context.Context) error {
 	for _, path := range router.Paths {
 		mux.Handle("GET "+path, sockets)
 	}
+	s.serveOAuth(mux)
 	mux.Handle("/", api)
 	if err := s.mount(mux); err != nil {
 		return err
