@@ -44,8 +44,12 @@ func read(path string) (Policy, error) {
 	if err := trusted(info); err != nil {
 		return Policy{}, err
 	}
-	if err := trustedFolders(path); err != nil {
-		return Policy{}, err
+	folder, err := os.Stat(filepath.Dir(path))
+	if err == nil {
+		err = trusted(folder)
+	}
+	if err != nil {
+		return Policy{}, fmt.Errorf("its folder: %w", err)
 	}
 	text, err := io.ReadAll(io.LimitReader(f, maxFile+1))
 	if err != nil {
@@ -55,29 +59,6 @@ func read(path string) (Policy, error) {
 		return Policy{}, fmt.Errorf("larger than %d bytes", maxFile)
 	}
 	return Parse(text)
-}
-
-// trustedFolders refuses a file in a folder, however far up, in which others could put another in its place.
-func trustedFolders(path string) error {
-	path, err := filepath.Abs(path)
-	if err == nil {
-		path, err = filepath.EvalSymlinks(path)
-	}
-	if err != nil {
-		return err
-	}
-	for folder := filepath.Dir(path); ; folder = filepath.Dir(folder) {
-		info, err := os.Stat(folder)
-		if err == nil {
-			err = trusted(info)
-		}
-		if err != nil {
-			return fmt.Errorf("its folder %s: %w", folder, err)
-		}
-		if folder == filepath.Dir(folder) {
-			return nil
-		}
-	}
 }
 
 // trusted refuses what somebody else could have written.

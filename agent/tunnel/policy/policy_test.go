@@ -230,7 +230,7 @@ func TestAPolicyInOtherHandsIsRefused(t *testing.T) {
 	if err := os.Chmod(filepath.Dir(open), 0o777); err != nil {
 		t.Fatal(err)
 	}
-	refused(t, open, "others can write it")
+	refused(t, open, "its folder: others can write it")
 	if os.Geteuid() == 0 {
 		foreign := write(t, 0o600)
 		if err := os.Chown(foreign, 12345, 0); err != nil {
