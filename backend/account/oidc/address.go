@@ -48,7 +48,7 @@ func within(a netip.Addr, list []netip.Prefix) bool {
 type privateError struct{ address string }
 
 func (e *privateError) Error() string {
-	return fmt.Sprintf("%s is no public address, and the provider is not allowed to be in a private network", e.address)
+	return fmt.Sprintf("%s, to which this server does not connect for this provider", e.address)
 }
 
 // guard is asked when a name has been resolved and before a packet is sent, so that a name which resolves to another

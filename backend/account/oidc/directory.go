@@ -5,6 +5,7 @@ import (
 	"errors"
 	"net/http"
 	"slices"
+	"strings"
 	"sync"
 	"time"
 
@@ -164,6 +165,9 @@ func discoveryFault(err error) error {
 	}
 	if fault := transportFault(err); fault != nil {
 		return fault
+	}
+	if strings.Contains(err.Error(), errTooLong.Error()) { // go-oidc does not wrap it
+		return errTooLong
 	}
 	return errors.New("answers with no discovery document")
 }

@@ -159,6 +159,7 @@ func TestATransactionCountsOnceAlsoFiftyTimesAtOnce(t *testing.T) {
 
 func TestForgedReplayedExpiredAndForeignAnswersAreRefused(t *testing.T) {
 	t.Parallel()
+	stageOf := forks(t)
 	for name, test := range map[string]struct {
 		reason string
 		change func(s *stage, p *provider, trip *trip)
@@ -172,32 +173,32 @@ func TestForgedReplayedExpiredAndForeignAnswersAreRefused(t *testing.T) {
 		"empty state":          {"state is not", func(_ *stage, _ *provider, trip *trip) { trip.back.Set("state", "") }},
 		"another state":        {"state is not", func(_ *stage, _ *provider, trip *trip) { trip.back.Set("state", flip(trip.back.Get("state"))) }},
 		"two states":           {"state is not", func(_ *stage, _ *provider, trip *trip) { trip.back.Add("state", "x") }},
-		"somebody else's trip": {"state is not", func(s *stage, p *provider, trip *trip) { trip.back = s.begin("company", p).back }},
+		"somebody else's trip": {"state is not", func(s *stage, p *provider, trip *trip) { trip.back = s.begin(s.slug, p).back }},
 		"no code":              {"has no code", func(_ *stage, _ *provider, trip *trip) { trip.back.Del("code") }},
 		"two codes":            {"has no code", func(_ *stage, _ *provider, trip *trip) { trip.back.Add("code", "x") }},
 		"long code":            {"has no code", func(_ *stage, _ *provider, trip *trip) { trip.back.Set("code", strings.Repeat("x", 5000)) }},
 		"made-up code":         {"does not take the code: invalid_grant", func(_ *stage, _ *provider, trip *trip) { trip.back.Set("code", "canary-made-up") }},
 		"somebody else's code": {"does not take the code: invalid_grant", func(s *stage, p *provider, trip *trip) {
-			trip.back.Set("code", s.begin("company", p).back.Get("code")) // PKCE binds it to the other transaction
+			trip.back.Set("code", s.begin(s.slug, p).back.Get("code")) // PKCE binds it to the other transaction
 		}},
 		"the provider says no":   {"the provider refused: access_denied", func(_ *stage, _ *provider, trip *trip) { trip.back.Set("error", "access_denied\x1b[31m") }},
 		"a foreign issuer":       {"names another issuer", func(_ *stage, _ *provider, trip *trip) { trip.back.Set("iss", "https://evil.example") }},
 		"two issuers":            {"names another issuer", func(_ *stage, p *provider, trip *trip) { trip.back["iss"] = []string{p.issuer, p.issuer} }},
-		"a suspended provider":   {"is suspended", func(s *stage, _ *provider, _ *trip) { s.suspend("company") }},
+		"a suspended provider":   {"is suspended", func(s *stage, _ *provider, _ *trip) { s.suspend(s.slug) }},
 		"no such provider":       {"there is no provider nobody", func(_ *stage, _ *provider, trip *trip) { trip.slug = "nobody" }},
 		"a name that is none":    {"no provider has such a name", func(_ *stage, _ *provider, trip *trip) { trip.slug = "../company" }},
 		"the platform's as 0":    {"no provider has such a name", func(_ *stage, _ *provider, trip *trip) { trip.slug = "0-company" }},
-		"another project's slug": {"there is no provider 7-company", func(_ *stage, _ *provider, trip *trip) { trip.slug = "7-company" }},
+		"another project's slug": {"there is no provider 7-", func(_ *stage, _ *provider, trip *trip) { trip.slug = "7-company" }},
 		"another provider's callback": {"begun with another provider", func(s *stage, _ *provider, trip *trip) {
-			s.add("other", newProvider(s.t))
-			trip.slug = "other"
+			s.add("other-"+s.slug, newProvider(s.t))
+			trip.slug = "other-" + s.slug
 		}},
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
-			s, p := newStage(t), newProvider(t)
-			s.add("company", p)
-			trip := s.begin("company", p)
+			s, p := stageOf(t), newProvider(t)
+			s.add(s.slug, p)
+			trip := s.begin(s.slug, p)
 			test.change(s, p, trip)
 			_, err := s.finish(trip)
 			s.refused(err, wire.Unauthenticated, test.reason)
@@ -217,7 +218,7 @@ func other(s *stage, p *provider) string {
 	here := s.party
 	defer func() { s.party = here }()
 	s.party = oidc.New(s.config)
-	return s.begin("company", p).transaction
+	return s.begin(s.slug, p).transaction
 }
 
 func (s *stage) suspend(name string) {

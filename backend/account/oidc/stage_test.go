@@ -11,6 +11,7 @@ import (
 	"encoding/base64"
 	"encoding/json"
 	"encoding/pem"
+	"fmt"
 	"io"
 	"log/slog"
 	"maps"
@@ -19,6 +20,7 @@ import (
 	"net/url"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -99,6 +101,7 @@ func (c *clock) pass(d time.Duration) {
 // stage is a relying party over a real database.
 type stage struct {
 	t         *testing.T
+	slug      string // of a provider that no other stage of the database has
 	database  *dbtest.Database
 	providers *oidc.Providers
 	party     *oidc.RelyingParty
@@ -110,7 +113,22 @@ type stage struct {
 
 func newStage(t *testing.T) *stage {
 	t.Helper()
-	s := &stage{t: t, database: dbtest.New(t), notes: &notes{}, clock: &clock{now: time.Now()}}
+	return newStageOver(t, dbtest.New(t), "company")
+}
+
+// forks gives stages over one database.
+func forks(t *testing.T) func(*testing.T) *stage {
+	t.Helper()
+	database, count := dbtest.New(t), atomic.Int32{}
+	return func(t *testing.T) *stage {
+		t.Helper()
+		return newStageOver(t, database, fmt.Sprintf("company-%d", count.Add(1)))
+	}
+}
+
+func newStageOver(t *testing.T, database *dbtest.Database, slug string) *stage {
+	t.Helper()
+	s := &stage{t: t, slug: slug, database: database, notes: &notes{}, clock: &clock{now: time.Now()}}
 	keys := must(secret.NewKeyring(bytes.Repeat([]byte{7}, 32)))
 	store := db.NewProviders(s.database.DB)
 	s.providers = oidc.NewProviders(store, keys, s.clock.Now)

@@ -36,6 +36,7 @@ func publicPEM() []byte {
 
 func TestForgedTokensAreRefused(t *testing.T) {
 	t.Parallel()
+	stageOf := forks(t)
 	type header = map[string]any
 	for name, test := range map[string]struct {
 		reason string
@@ -79,10 +80,10 @@ func TestForgedTokensAreRefused(t *testing.T) {
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
-			s, p := newStage(t), newProvider(t)
+			s, p := stageOf(t), newProvider(t)
 			p.sign = test.sign
-			s.add("company", p)
-			_, err := s.finish(s.begin("company", p))
+			s.add(s.slug, p)
+			_, err := s.finish(s.begin(s.slug, p))
 			s.refused(err, wire.Unauthenticated, test.reason)
 		})
 	}
@@ -97,6 +98,7 @@ func altered(claims map[string]any) string {
 
 func TestTokensForOthersOrOtherTimesAreRefused(t *testing.T) {
 	t.Parallel()
+	stageOf := forks(t)
 	now := time.Now()
 	type claims = map[string]any
 	for name, test := range map[string]struct {
@@ -133,13 +135,13 @@ func TestTokensForOthersOrOtherTimesAreRefused(t *testing.T) {
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
-			s, p := newStage(t), newProvider(t)
-			s.add("company", p, func(row *oidc.Provider) {
+			s, p := stageOf(t), newProvider(t)
+			s.add(s.slug, p, func(row *oidc.Provider) {
 				row.ACR, row.Claims.Require = map[string]string{"strong": "mfa"}, map[string]string{"hd": "plant.example"}
 			})
 			right := claims{"acr": "strong", "hd": "plant.example"}
 			p.says(right)
-			trip := s.begin("company", p)
+			trip := s.begin(s.slug, p)
 			if trip.at.Get("acr_values") != "strong" {
 				t.Errorf("acr_values is %q", trip.at.Get("acr_values"))
 			}
@@ -150,7 +152,7 @@ func TestTokensForOthersOrOtherTimesAreRefused(t *testing.T) {
 				right[name] = value
 			}
 			p.says(right)
-			_, err := s.finish(s.begin("company", p))
+			_, err := s.finish(s.begin(s.slug, p))
 			s.refused(err, wire.Unauthenticated, test.reason)
 		})
 	}
