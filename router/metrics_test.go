@@ -41,7 +41,9 @@ func TestWhatHappensIsCounted(t *testing.T) {
 	for _, p := range []*peer{a, b, c} {
 		p.subscribe("some.topic")
 	}
-	s.device(t, message.JSON, b1).publish("some.topic") // in another realm: nobody gets it
+	other := s.device(t, message.JSON, b1) // in another realm: nobody gets it
+	other.send(&message.Publish{Request: other.id(), Topic: "some.topic", Options: message.PublishOptions{Acknowledge: true}})
+	expect[*message.Published](other)
 	for range 3 {
 		a.publish("some.topic", "x")
 		expect[*message.Event](b)

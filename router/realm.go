@@ -60,6 +60,7 @@ type realm struct {
 	mu          sync.Mutex             // guards what follows
 	core        *core.Realm            //
 	members     map[message.ID]*member //
+	shares      map[party]*share       // of the members
 	closed      bool                   //
 	outbox      *transport.Outbox      // of the one who calls the core
 	leaving     []*member              // whose queues were full during a call of the core
@@ -71,7 +72,7 @@ type realm struct {
 // newRealm makes a realm; configure may change the core's configuration.
 func (r *Router) newRealm(name string, id realms.Realm, configure func(*core.Config)) *realm {
 	re := &realm{
-		router: r, name: name, id: id, class: r.stats.class(id.Kind), members: map[message.ID]*member{},
+		router: r, name: name, id: id, class: r.stats.class(id.Kind), members: map[message.ID]*member{}, shares: map[party]*share{},
 		log: r.log.With(logkey.Realm, name), tables: tablesOf(id), budget: transport.NewBudget(r.limits.RealmBytes),
 		large: make(chan struct{}, largeAtOnce),
 	}
@@ -100,17 +101,19 @@ func (re *realm) authorize(s *core.Session, a realms.Action, uri string, m realm
 func (re *realm) join(m *member, welcome *message.Welcome) (err error) {
 	outbox := m.end.Outbox()
 	re.lockedWith(&outbox, func() {
+		budget := re.shareOf(m)
 		switch {
 		case re.closed:
 			err = errNoSuchRealm
 		case !re.router.authn.HoldsIn(re.router.directory.Load(), m.credential), !re.admits(m.session.Principal()):
 			err = errWithdrawn
-		case !m.end.Join(re.policy(m), re.budget, &re.class.meter):
+		case !m.end.Join(re.policy(m), budget, &re.class.meter):
 			err = transport.ErrClosed
 		default:
 			err = re.core.Join(m.session, m.joined)
 		}
 		if err != nil {
+			re.unshare(m)
 			return
 		}
 		re.members[m.session.ID()] = m
@@ -177,6 +180,7 @@ func (re *realm) leave(m *member) {
 func (re *realm) remove(m *member) {
 	if re.members[m.session.ID()] == m {
 		delete(re.members, m.session.ID())
+		re.unshare(m)
 		re.class.sessions.Add(-1)
 	}
 }

@@ -3,6 +3,7 @@ package router_test
 import (
 	"context"
 	"fmt"
+	"strings"
 	"testing"
 	"time"
 
@@ -197,7 +198,19 @@ func TestStrangersThatDoNotReadDelayNoJoin(t *testing.T) {
 
 func TestSessionsThatSendHalfOfLargeMessagesDoNotTakeAllMemory(t *testing.T) {
 	t.Parallel()
-	s := newStage(t, router.Config{Limits: transport.Limits{RealmBytes: 3 << 20}})
+	for what, limits := range map[string]transport.Limits{
+		"of a realm": {RealmBytes: 3 << 20}, "of an authid": {AuthIDBytes: 3 << 20},
+	} {
+		t.Run(what, func(t *testing.T) {
+			t.Parallel()
+			sendHalves(t, limits)
+		})
+	}
+}
+
+func sendHalves(t *testing.T, limits transport.Limits) {
+	t.Helper()
+	s := newStage(t, router.Config{Limits: limits})
 	half := func() *peer {
 		p := s.device(t, message.CBOR, a1)
 		// A binary frame that announces 2 MiB, and half of it.
@@ -227,6 +240,11 @@ func TestSessionsThatSendHalfOfLargeMessagesDoNotTakeAllMemory(t *testing.T) {
 	}
 	s.device(t, message.JSON, b1).subscribe("another.realm")
 	s.device(t, message.JSON, a2).subscribe("small.messages")
+	if limits.RealmBytes == 0 { // another device of the realm is not touched
+		p := s.device(t, message.JSON, a2)
+		p.publish("large.message", strings.Repeat("x", 2<<20))
+		p.subscribe("it.was.taken")
+	}
 	for _, p := range all {
 		_ = p.ws.Close()
 	}

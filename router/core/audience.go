@@ -50,11 +50,15 @@ type lists struct {
 
 func listsOf(o *message.PublishOptions) *lists {
 	if o.Exclude == nil && o.ExcludeAuthID == nil && o.ExcludeAuthRole == nil &&
-		o.Eligible == nil && o.EligibleAuthID == nil && o.EligibleAuthRole == nil {
+		o.Eligible == nil && o.EligibleAuthID == nil && o.EligibleAuthRole == nil && !o.EligibleOther {
 		return nil
 	}
+	eligible := o.Eligible
+	if o.EligibleOther {
+		eligible = []message.ID{} // what is meant for few must not reach all
+	}
 	return &lists{
-		newList(o.Exclude), newList(o.Eligible),
+		newList(o.Exclude), newList(eligible),
 		newList(o.ExcludeAuthID), newList(o.EligibleAuthID),
 		newList(o.ExcludeAuthRole), newList(o.EligibleAuthRole),
 	}

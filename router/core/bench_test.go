@@ -14,9 +14,9 @@ type sink struct {
 	last   message.Message
 }
 
-func (o *sink) Send(_ *Session, m message.Message) bool { o.last = m; return true }
-func (o *sink) Fanout(to []*Session, _ *message.Event)  { o.events += len(to) }
-func (o *sink) Close(_ *Session, _ *message.Goodbye)    {}
+func (o *sink) Send(_ *Session, m message.Message) error { o.last = m; return nil }
+func (o *sink) Fanout(to []*Session, _ *message.Event)   { o.events += len(to) }
+func (o *sink) Close(_ *Session, _ *message.Goodbye)     {}
 
 // newBench is a realm as it serves data: under the rules of realms.May, disclosing.
 func newBench(b *testing.B, n int) (*rig, *sink, []*Session) {

@@ -123,11 +123,11 @@ func (r *Realm) invoke(c *call, m *message.Call) error {
 		Request: c.invocation, Registration: c.callee.registration.id, Details: c.details, Payload: m.Payload,
 	}
 	i.Details.Progress = c.open
-	if r.send(c.callee.session, i) {
-		return nil
+	err := r.send(c.callee.session, i)
+	if err != nil {
+		r.end(c)
 	}
-	r.end(c)
-	return errs.E(wire.Unavailable, "the callee cannot take the call now")
+	return err
 }
 
 // resume passes on more of a call (WAMP, "Progressive Call Invocations"): to the same callee, with the options of the

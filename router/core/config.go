@@ -1,16 +1,18 @@
 package core
 
 import (
+	"bulkhead/internal/errs"
 	"bulkhead/realms"
 	"bulkhead/router/message"
+	"bulkhead/wire"
 )
 
 // Output is where a realm's messages go. The realm calls it synchronously, in the order in which each receiver must see
 // the messages; it must not block and must not call the realm back.
 type Output interface {
-	// Send queues m for one session. False says that to cannot take it: then a caller whose INVOCATION it was gets an
+	// Send queues m for one session, or gives ErrTooLarge or ErrNotTaken: then a caller whose INVOCATION it was gets the
 	// error. What becomes of a session that cannot take its own answers is the transport's business.
-	Send(to *Session, m message.Message) bool
+	Send(to *Session, m message.Message) error
 	// Fanout queues one event for many sessions, so that it can be encoded once for all. The slice is valid only during
 	// the call; the event is immutable and may be kept.
 	Fanout(to []*Session, e *message.Event)
@@ -18,6 +20,12 @@ type Output interface {
 	// realm when Close is called, so that Leave of it does nothing.
 	Close(s *Session, goodbye *message.Goodbye)
 }
+
+// What Output gives for a message that a session does not get.
+var (
+	ErrTooLarge = &errs.Error{Kind: wire.Exhausted, User: "the callee takes no message of this size", URI: "wamp.error.payload_size_exceeded"}
+	ErrNotTaken = &errs.Error{Kind: wire.Unavailable, User: "the callee cannot take the call now"}
+)
 
 // Config is what a realm is made of. The zero value of each field but Output and Authorize has a meaning.
 type Config struct {

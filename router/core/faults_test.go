@@ -287,6 +287,6 @@ func TestWhatTheRouterSaysOfErrorsIsForUsers(t *testing.T) {
 
 type sendFunc func(message.Message)
 
-func (f sendFunc) Send(_ *Session, m message.Message) bool    { f(m); return true }
+func (f sendFunc) Send(_ *Session, m message.Message) error   { f(m); return nil }
 func (f sendFunc) Fanout(_ []*Session, m *message.Event)      { f(m) }
 func (f sendFunc) Close(_ *Session, goodbye *message.Goodbye) { f(goodbye) }

@@ -85,12 +85,12 @@ func announcing(f ClientFeatures) func(*realms.Principal, *Details) {
 }
 
 // Send implements Output.
-func (g *rig) Send(to *Session, m message.Message) bool {
+func (g *rig) Send(to *Session, m message.Message) error {
 	if g.full[to] {
-		return false
+		return ErrNotTaken
 	}
 	g.sent[to] = append(g.sent[to], g.show(m))
-	return true
+	return nil
 }
 
 // Fanout implements Output.

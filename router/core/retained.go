@@ -28,8 +28,13 @@ type retainedEvent struct {
 // retainedOverhead is about what the router needs to keep an event, besides what the publisher sent.
 const retainedOverhead = 256
 
-// retain keeps a publication for sessions that subscribe later, in place of the one before.
+// retain keeps a publication for sessions that subscribe later, in place of the one before. One without arguments is not
+// kept, but takes the place of what was.
 func (r *Realm) retain(s *Session, p *publication) error {
+	if p.payload.IsZero() {
+		r.unretain(p)
+		return nil
+	}
 	held := r.retained[p.topic]
 	next := &retainedEvent{
 		holder: s.party, size: retainedOverhead + len(p.topic) + p.payload.Size() + p.audience.lists.size(),
@@ -56,6 +61,31 @@ func (r *Realm) retain(s *Session, p *publication) error {
 	}
 	r.retained[next.topic] = held
 	return nil
+}
+
+// unretain forgets what a topic has for the publication's audience, and for parts of it.
+func (r *Realm) unretain(p *publication) {
+	held, ok := r.retained[p.topic]
+	if !ok {
+		return
+	}
+	forgotten := []*retainedEvent{held.forSome}
+	held.forSome = nil
+	if p.audience.lists == nil {
+		forgotten = append(forgotten, held.forAll)
+		held.forAll = nil
+	}
+	for _, e := range forgotten {
+		if e != nil {
+			r.ledger.giveFor(e.holder, retained, 1)
+			r.ledger.giveFor(e.holder, retainedBytes, e.size)
+		}
+	}
+	if held == (retainedTopic{}) {
+		delete(r.retained, p.topic)
+	} else {
+		r.retained[p.topic] = held
+	}
 }
 
 // exchangeRetained gives back what is replaced and charges what replaces it, or changes nothing.

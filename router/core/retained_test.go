@@ -125,3 +125,50 @@ func TestRetainedEventsHaveAQuota(t *testing.T) {
 		t.Errorf("counts %+v", c)
 	}
 }
+
+func TestARetainedEventIsForgottenForOneWithoutArguments(t *testing.T) {
+	t.Parallel()
+	g := newRig(t, func(c *Config) { c.Quotas.AuthID.Retained = 2 })
+	pub := g.join("pub")
+	late := func() string {
+		ann := g.join("ann")
+		defer g.realm.Leave(ann, g.now)
+		return joinWords(g.getRetained(ann, "a"))
+	}
+	forget := func(change ...func(*message.PublishOptions)) {
+		m := &message.Publish{Request: 9, Topic: "a", Options: message.PublishOptions{Acknowledge: true, Retain: true}}
+		for _, f := range change {
+			f(&m.Options)
+		}
+		g.do(pub, m)
+	}
+	forSome := func(o *message.PublishOptions) { o.EligibleAuthID = []string{"ann"} }
+	for range 3 { // what is forgotten is charged to nobody
+		g.say(pub, "a", "all", retain)
+		g.say(pub, "a", "some", retain, forSome)
+		forget(forSome)
+		if got := late(); got != "EVENT a all retained" {
+			t.Errorf("without the one for some: %s", got)
+		}
+		g.say(pub, "a", "some", retain, forSome)
+		forget()
+		if got := late(); got != "" {
+			t.Errorf("without any: %s", got)
+		}
+		if g.realm.Counts().Retained != 0 || len(g.realm.retained) != 0 {
+			t.Errorf("%d are counted, %d kept", g.realm.Counts().Retained, len(g.realm.retained))
+		}
+		forget() // there is none
+		g.take(pub)
+	}
+}
+
+func TestAnEventForSessionsWithAnAttributeThatNobodyProvedReachesNobody(t *testing.T) {
+	t.Parallel()
+	g := newRig(t)
+	pub, ann := g.join("pub"), g.join("ann")
+	g.do(ann, &message.Subscribe{Request: 1, Topic: "a"})
+	g.take(ann)
+	g.say(pub, "a", "secret", func(o *message.PublishOptions) { o.EligibleOther = true })
+	g.expect(ann)
+}

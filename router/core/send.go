@@ -10,8 +10,11 @@ import (
 func violation(reason string) error { return &message.ProtocolError{Reason: reason} }
 
 // send sends a session a message, unless it has left.
-func (r *Realm) send(to *Session, m message.Message) bool {
-	return to.present && r.config.Output.Send(to, m)
+func (r *Realm) send(to *Session, m message.Message) error {
+	if !to.present {
+		return ErrNotTaken
+	}
+	return r.config.Output.Send(to, m)
 }
 
 // noDetails is shared by all messages without details; messages are immutable.

@@ -123,6 +123,15 @@ func (p *Passthru) field(name string) *string {
 	return nil
 }
 
+// given passes over a value, and reports whether it is one.
+func (h *head) given() bool {
+	if h.isNull() {
+		return false
+	}
+	h.skip()
+	return true
+}
+
 // passthru reads an option of payload passthru mode, and passes over any other.
 func (h *head) passthru(name string, p *Passthru) {
 	if field := p.field(name); field != nil {
@@ -157,7 +166,11 @@ func (h *head) publishOptions(o *PublishOptions) {
 		case optEligibleAuthRole:
 			o.EligibleAuthRole = h.texts(name)
 		default:
-			h.passthru(name, &o.Passthru)
+			if strings.HasPrefix(name, optEligibleOther) {
+				o.EligibleOther = h.given() || o.EligibleOther
+			} else {
+				h.passthru(name, &o.Passthru)
+			}
 		}
 	}
 }

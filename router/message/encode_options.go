@@ -95,6 +95,9 @@ func (w *writer) publishOptions(p *PublishOptions) {
 	o.ids(optEligible, p.Eligible)
 	o.texts(optEligibleAuthID, p.EligibleAuthID)
 	o.texts(optEligibleAuthRole, p.EligibleAuthRole)
+	if p.EligibleOther {
+		o.texts(optEligibleOther, []string{})
+	}
 	o.passthru(&p.Passthru)
 	o.end()
 }

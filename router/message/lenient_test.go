@@ -16,6 +16,8 @@ func TestWhatClientsSendAndTheSpecificationDoesNotForbidIsAccepted(t *testing.T)
 	}{
 		{"white space", JSON, " [ 16 ,\t1 ,\r\n{ } , \"t\" , [ ] , { \"a\" : 1 } ] \n", &Publish{Request: 1, Topic: "t", Payload: payloadOf(`[ ]`, `{ "a" : 1 }`)}},
 		{"an escaped topic", JSON, `[16,1,{},"\u0074"]`, publish},
+		{"a list of those who have some attribute", JSON, `[16,1,{"eligible_xauthteam":["a"],"eligible_none":null,"exclude_xauthteam":[1]},"t"]`, &Publish{Request: 1, Options: PublishOptions{EligibleOther: true}, Topic: "t"}},
+		{"no list of those who have some attribute", JSON, `[16,1,{"eligible_none":null},"t"]`, &Publish{Request: 1, Topic: "t"}},
 		{"an escaped option", JSON, `[16,1,{"retai\u006e":true},"t"]`, &Publish{Request: 1, Options: PublishOptions{Retain: true}, Topic: "t"}},
 		{"a surrogate pair", JSON, `[16,1,{},"\ud834\uDD1E"]`, &Publish{Request: 1, Topic: "𝄞"}},
 		{"half a surrogate pair in the payload", JSON, `[16,1,{},"t",["\udd1e"]]`, &Publish{Request: 1, Topic: "t", Payload: payloadOf(`["\udd1e"]`, "")}},

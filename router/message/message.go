@@ -126,7 +126,9 @@ type (
 		Eligible         []ID
 		EligibleAuthID   []string
 		EligibleAuthRole []string
-		Passthru         Passthru
+		// EligibleOther says that it is for sessions with some other attribute, which none here has proved to have.
+		EligibleOther bool
+		Passthru      Passthru
 	}
 	// Publish is a publication.
 	Publish struct {

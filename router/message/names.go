@@ -32,6 +32,7 @@ const (
 	optEligible         = "eligible"
 	optEligibleAuthID   = "eligible_authid"
 	optEligibleAuthRole = "eligible_authrole"
+	optEligibleOther    = "eligible_" // begins the name of a list of anything else
 
 	optMatch       = "match"
 	optGetRetained = "get_retained"

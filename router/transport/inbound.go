@@ -17,7 +17,7 @@ const readSize = 16 << 10
 const smallRead = 512
 
 // errOverBudget ends a session whose message is too much for what the sessions of its realm already send and do not receive.
-var errOverBudget = &errs.Error{Kind: wire.Exhausted, User: "the sessions of this realm hold too many bytes"}
+var errOverBudget = &errs.Error{Kind: wire.Exhausted, User: "the sessions of this principal, or of this realm, hold too many bytes"}
 
 // inbound reads from a connection with few system calls and, while nothing comes, little memory. It is used by one goroutine.
 type inbound struct {

@@ -33,6 +33,8 @@ type Limits struct {
 	// RealmBytes is how many bytes the links of one realm may hold together: queued for slow peers, or of large messages that
 	// are not whole yet. Over it, links that hold more than 64 KiB are treated as if their queue were full. Default 256 MiB.
 	RealmBytes int
+	// AuthIDBytes is the same for the links of one authid with one role in a realm. Default 64 MiB.
+	AuthIDBytes int
 	// PingEvery is how long a peer may be silent before it is sent a ping; after a second ping without a sign of life it is
 	// given up. Default 20 s.
 	PingEvery time.Duration
@@ -50,6 +52,7 @@ func (l Limits) WithDefaults() Limits {
 	orInt(&l.Message, 16<<20)
 	orInt(&l.Queue, 8<<20)
 	orInt(&l.RealmBytes, 256<<20)
+	orInt(&l.AuthIDBytes, 64<<20)
 	orDuration(&l.PingEvery, 20*time.Second)
 	orDuration(&l.Write, 10*time.Second)
 	orDuration(&l.Linger, 700*time.Millisecond)
