@@ -105,7 +105,7 @@ func (u ProviderUpdate) apply(p *oidc.Provider) {
 	set(&p.Algorithms, u.Algorithms)
 	set(&p.Scopes, u.Scopes)
 	if u.Claims != nil {
-		p.Claims = oidc.ClaimMap(*u.Claims)
+		u.Claims.apply(&p.Claims)
 	}
 	set(&p.ACR, u.ACR)
 	set(&p.AMR, u.AMR)
@@ -115,6 +115,21 @@ func (u ProviderUpdate) apply(p *oidc.Provider) {
 	set(&p.Suspended, u.Suspended)
 	set(&p.PrivateNetwork, u.PrivateNetwork)
 	set(&p.CA, u.CA)
+}
+
+// apply changes what is named; what else is required stays required.
+func (c ProviderClaims) apply(to *oidc.ClaimMap) {
+	for _, claim := range []struct {
+		to    *string
+		value string
+	}{{&to.Name, c.Name}, {&to.Email, c.Email}, {&to.EmailVerified, c.EmailVerified}} {
+		if claim.value != "" {
+			*claim.to = claim.value
+		}
+	}
+	if c.Require != nil {
+		to.Require = c.Require
+	}
 }
 
 // set changes what was given a new value.

@@ -94,7 +94,7 @@ func (inv *invocation) root() *cobra.Command {
 	}
 	root.AddCommand(
 		inv.devCommand(), inv.serveCommand(), inv.configCommand(), inv.versionCommand(), inv.doctorCommand(), inv.contextCommand(), inv.loginCommand(), inv.logoutCommand(), inv.whoamiCommand(),
-		inv.projectCommand(), inv.appCommand(), inv.deviceCommand(), inv.realmCommand(), inv.sessionCommand(), inv.apikeyCommand(), inv.userCommand(), inv.serviceAccountCommand(), inv.keysCommand(),
+		inv.projectCommand(), inv.appCommand(), inv.deviceCommand(), inv.realmCommand(), inv.sessionCommand(), inv.apikeyCommand(), inv.providerCommand(), inv.userCommand(), inv.serviceAccountCommand(), inv.keysCommand(),
 		inv.callCommand(), inv.publishCommand(), inv.subscribeCommand(), inv.historyCommand(), inv.dbCommand(),
 	)
 	return root
