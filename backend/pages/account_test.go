@@ -153,3 +153,22 @@ func TestOtherLoginsAreEnded(t *testing.T) {
 	own := s.people.sessions[first.token()].Login
 	first.want(first.post("/account/logins/end", "id", own), http.StatusOK, "You are logged out")
 }
+
+func TestACodeThatAnotherSiteBringsIsOnlyFilledIn(t *testing.T) {
+	t.Parallel()
+	s := newStage(t)
+	b := s.loggedIn()
+	issued := s.waiting("192.0.2.9")
+	r := b.request(http.MethodGet, "/device?code="+issued.UserCode, "")
+	r.Header.Set("Sec-Fetch-Site", "cross-site")
+	a := b.want(b.do(r), http.StatusOK, "Did somebody send you a code?")
+	if !strings.Contains(a.body, `value="`+issued.UserCode+`"`) || strings.Contains(a.body, "192.0.2.9") {
+		t.Error(a.body)
+	}
+	for range 20 { // and wrong ones do not use up the tries
+		r := b.request(http.MethodGet, "/device?code=BBBB-BBBB", "")
+		r.Header.Set("Sec-Fetch-Site", "cross-site")
+		b.do(r)
+	}
+	b.want(b.get("/device?code="+issued.UserCode), http.StatusOK, "192.0.2.9")
+}

@@ -29,14 +29,21 @@ func (p *Pages) deviceForm(w http.ResponseWriter, r *request) error {
 	if code == "" {
 		code = r.URL.Query().Get("user_code") // as RFC 8628 calls it
 	}
-	if code == "" {
-		return p.showDevice(w, r, "", nil)
+	// Another site may send one here with a code of its choice. It is shown in the form only: looking it up could use up the
+	// tries for wrong codes, and who presses a button has read what the page says.
+	if code == "" || fromElsewhere(r.Request) {
+		return p.showDevice(w, r, code, nil)
 	}
 	asking, err := p.Devices.Describe(r.by, code)
 	if err != nil {
 		return p.showDevice(w, r, code, err)
 	}
 	return p.show(w, r, http.StatusOK, "approve", view{Title: "Log in this command line?", Body: p.approval(r, asking)})
+}
+
+func fromElsewhere(r *http.Request) bool {
+	site := r.Header.Get("Sec-Fetch-Site")
+	return site == "cross-site" || site == "same-site"
 }
 
 func (p *Pages) showDevice(w http.ResponseWriter, r *request, code string, fault error) error {

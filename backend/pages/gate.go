@@ -18,7 +18,7 @@ import (
 
 // Limits of requests.
 const (
-	maxInFlight   = 128
+	maxInFlight   = 512
 	maxBody       = 16 << 10
 	bodyTimeout   = 10 * time.Second
 	answerTimeout = 30 * time.Second
@@ -65,15 +65,15 @@ func (p *Pages) gated(next http.Handler) http.Handler {
 		defer cancel()
 		known.Request = r.WithContext(context.WithValue(ctx, requestKey{}, known))
 		defer p.recovered(w, known)
-		select {
-		case tokens <- struct{}{}:
-			defer func() { <-tokens }()
-		default:
-			p.fail(w, known, "gate", errTooMuch)
+		if !p.admitted(w, known) {
 			return
 		}
-		if p.admitted(w, known) {
+		select { // after the form has come, so that nobody holds a place by sending slowly
+		case tokens <- struct{}{}:
+			defer func() { <-tokens }()
 			next.ServeHTTP(w, known.Request)
+		default:
+			p.fail(w, known, "gate", errTooMuch)
 		}
 	})
 }
@@ -128,6 +128,7 @@ func (p *Pages) admitted(w http.ResponseWriter, r *request) bool {
 	}
 	if err := p.sameOrigin(r.Request); err != nil {
 		p.log(r, "cross origin", err)
+		p.noteForeign(r)
 		p.problem(w, r, http.StatusForbidden, "Refused", "This form was not sent by this server's own page. Open the page again and try once more.")
 		return false
 	}

@@ -6,6 +6,7 @@ import (
 	"strings"
 	"testing"
 
+	"bulkhead/backend/audit"
 	"bulkhead/backend/pages"
 	"bulkhead/internal/errs"
 	"bulkhead/wire"
@@ -182,6 +183,28 @@ func TestThePatternsOfTheServerReachThePages(t *testing.T) {
 		}
 		if _, pattern := mux.Handler(r); pattern == "" {
 			t.Errorf("%s reaches nobody", path)
+		}
+	}
+}
+
+func TestAFormOfAnotherSiteIsPutOnRecord(t *testing.T) {
+	t.Parallel()
+	s := newStage(t)
+	for _, b := range []*browser{s.loggedIn(), s.browser()} {
+		r := b.form("/logout")
+		r.Header.Set("Origin", "https://evil.example")
+		b.want(b.do(r), http.StatusForbidden, "not sent by this server")
+	}
+	if len(s.noted.entries) != 2 {
+		t.Fatalf("%d entries", len(s.noted.entries))
+	}
+	known, unknown := s.noted.entries[0], s.noted.entries[1]
+	if known.Action != audit.AccessRefuse || known.Actor.ID != "7" || unknown.Action != audit.LoginRefuse || unknown.Actor.Kind != audit.Anonymous {
+		t.Errorf("%+v\n%+v", known, unknown)
+	}
+	for _, e := range s.noted.entries {
+		if err := e.Check(); err != nil || e.Outcome != audit.Failed || !strings.Contains(string(e.After), `"/logout"`) {
+			t.Errorf("%v: %s", err, e.After)
 		}
 	}
 }

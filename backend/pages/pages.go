@@ -70,7 +70,8 @@ type Config struct {
 	Devices   Devices
 	Keys      Keys
 	Projects  Projects
-	Public    string // the origin of this server
+	Noter     account.Noter // takes what was refused here; the others keep their own record
+	Public    string        // the origin of this server
 	Log       *slog.Logger
 	Now       func() time.Time
 	Version   string
@@ -91,7 +92,7 @@ var Paths = []string{"/{$}", "/login", "/login/", "/logout", "/device", "/accoun
 
 // New makes the pages.
 func New(c Config) (*Pages, error) {
-	if c.Logins == nil || c.Providers == nil || c.Devices == nil || c.Keys == nil || c.Projects == nil || c.Public == "" || c.Log == nil || c.Now == nil {
+	if c.Logins == nil || c.Providers == nil || c.Devices == nil || c.Keys == nil || c.Projects == nil || c.Noter == nil || c.Public == "" || c.Log == nil || c.Now == nil {
 		return nil, errors.New("pages: New: something required is missing in Config")
 	}
 	c.Public = strings.TrimSuffix(c.Public, "/")

@@ -197,12 +197,12 @@ func (p *Pages) inForm(r *request, op string, fault error) (status int, problem 
 
 // take puts a session that was just made in the place of the one before: in the browser, and in what follows.
 func (p *Pages) take(w http.ResponseWriter, r *request, s account.Session) error {
+	hold(w, s) // the one before is dead, whatever comes next
 	token := string(s.Token.Reveal())
 	by, err := p.Logins.Authenticate(r.Context(), token)
 	if err != nil {
 		return err
 	}
-	hold(w, s)
 	r.token, r.by = token, by
 	return nil
 }

@@ -43,18 +43,19 @@ type stage struct {
 	grants  *devicegrant.Grants
 	keys    *keys
 	outside *outside
+	noted   *noted
 }
 
 func newStage(t *testing.T) *stage {
 	t.Helper()
-	s := &stage{t: t, people: newPeople(), keys: &keys{}, outside: &outside{}}
+	s := &stage{t: t, people: newPeople(), keys: &keys{}, outside: &outside{}, noted: &noted{}}
 	s.grants = devicegrant.New(s.people.now, record{})
 	s.server = httptest.NewUnstartedServer(nil)
 	s.server.Config.ErrorLog = slog.NewLogLogger(slog.DiscardHandler, slog.LevelError)
 	s.server.StartTLS()
 	t.Cleanup(s.server.Close)
 	made, err := pages.New(pages.Config{
-		Logins: s.people, Providers: s.outside, Devices: s.grants, Keys: s.keys, Public: s.server.URL, Log: slog.New(slog.DiscardHandler), Now: s.people.now,
+		Logins: s.people, Providers: s.outside, Devices: s.grants, Keys: s.keys, Noter: s.noted, Public: s.server.URL, Log: slog.New(slog.DiscardHandler), Now: s.people.now,
 		Projects: func(context.Context, account.Principal) ([]pages.Project, bool, error) {
 			return []pages.Project{{Name: "plant-a", Title: `<script>alert(1)</script>`, DeviceRealm: "device-1"}}, false, nil
 		},
@@ -414,4 +415,16 @@ func (k *keys) Revoke(_ context.Context, _ audit.Actor, id string) error {
 	defer k.mu.Unlock()
 	k.revoked = append(k.revoked, id)
 	return nil
+}
+
+// noted plays audit.Refusals.
+type noted struct {
+	mu      sync.Mutex // guards entries
+	entries []audit.Entry
+}
+
+func (n *noted) Note(_ context.Context, e audit.Entry) {
+	n.mu.Lock()
+	defer n.mu.Unlock()
+	n.entries = append(n.entries, e)
 }
