@@ -52,7 +52,7 @@ func (p *Privileges) LimitMember(ctx context.Context, m privilege.Member, expect
 }
 
 func setGroups(ctx context.Context, tx pgx.Tx, m privilege.Member, e audit.Entry) error {
-	_, err := tx.Exec(ctx, `INSERT INTO member_group (project_key, principal_key, group_key) SELECT $1, $2, unnest($3::bigint[])`,
+	_, err := tx.Exec(ctx, `INSERT INTO member_group (project_key, principal_key, group_key) SELECT $1::bigint, $2::bigint, unnest($3::bigint[])`,
 		m.Project, m.Principal, m.Groups)
 	if err != nil {
 		return err

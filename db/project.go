@@ -52,8 +52,8 @@ func (a *Assets) InsertProject(ctx context.Context, p asset.Project, e audit.Ent
 			return err
 		}
 		_, err = tx.Exec(ctx, `INSERT INTO project_owner (project_key, principal_key, since)
-			SELECT $1, o, $2 FROM unnest($3::bigint[]) o
-			UNION SELECT $1, key, $2 FROM service_account WHERE bootstrap AND cardinality($3::bigint[]) = 0`, p.Key, p.CreatedAt, keysOf(owners))
+			SELECT $1::bigint, o, $2::timestamptz FROM unnest($3::bigint[]) o
+			UNION SELECT $1::bigint, key, $2::timestamptz FROM service_account WHERE bootstrap AND cardinality($3::bigint[]) = 0`, p.Key, p.CreatedAt, keysOf(owners))
 		return err
 	})
 }

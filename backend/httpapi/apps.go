@@ -5,7 +5,6 @@ import (
 	"net/http"
 
 	"bulkhead/backend/asset"
-	"bulkhead/internal/errs"
 	"bulkhead/wire"
 )
 
@@ -33,8 +32,8 @@ func appOf(app asset.App) App {
 
 type (
 	appCreateInput struct {
-		PlatformPath
-		Body AppCreate
+		Body  AppCreate
+		owner wire.Key
 	}
 	appUpdateInput struct {
 		AppPath
@@ -42,6 +41,24 @@ type (
 		Body AppUpdate
 	}
 )
+
+// target is the project that is to own the app, or the platform.
+func (in *appCreateInput) target(ctx context.Context, a *API) (Target, error) {
+	if in.Body.Owner == "" {
+		return platform, nil
+	}
+	of := ProjectPath{Project: in.Body.Owner}
+	on, err := of.target(ctx, a)
+	in.owner = of.found.Key
+	return on, err
+}
+
+func (in *appCreateInput) wants(Target) wire.Flag {
+	if in.Body.Owner != "" {
+		return wire.ProjectInstallApp
+	}
+	return wire.PlatformCreateApp
+}
 
 func (a *API) registerApps() {
 	handle(a, route{method: http.MethodGet, path: "/apps", id: "list-apps", tag: "apps", summary: "List apps", flag: wire.AppRead, listing: true}, a.listApps)
@@ -57,28 +74,15 @@ func (a *API) listApps(ctx context.Context, c caller, in *listInput) (*reply[Lis
 	if err != nil {
 		return nil, err
 	}
-	found, err := a.Assets.Apps(ctx, after, in.Limit+1)
-	if err != nil {
-		return nil, err
-	}
-	page := pageOf(found, in.Limit, func(app asset.App) string { return app.Name },
+	page, err := visiblePage(in.Limit, after,
+		func(after string, limit int) ([]asset.App, error) { return a.Assets.Apps(ctx, after, limit) },
+		func(app asset.App) string { return app.Name },
 		func(app asset.App) (App, bool) { return appOf(app), a.Authorizer.Sees(ctx, c.by, appTarget(app)) })
-	return &reply[List[App]]{Body: page}, nil
+	return &reply[List[App]]{Body: page}, err
 }
 
 func (a *API) createApp(ctx context.Context, c caller, in *appCreateInput) (*reply[App], error) {
-	var owner wire.Key
-	if in.Body.Owner != "" {
-		p, err := a.Assets.FindProject(ctx, in.Body.Owner)
-		if err != nil {
-			return nil, err
-		}
-		if !a.Authorizer.Sees(ctx, c.by, projectTarget(p)) {
-			return nil, errs.E(wire.NotFound, "no such project")
-		}
-		owner = p.Key
-	}
-	app, err := a.Assets.CreateApp(ctx, c.actor, in.Body.Name, in.Body.Title, owner)
+	app, err := a.Assets.CreateApp(ctx, c.actor, in.Body.Name, in.Body.Title, in.owner)
 	if err != nil {
 		return nil, err
 	}

@@ -64,16 +64,20 @@ func (a *API) exportTable(ctx context.Context, c caller, in *exportInput) (*huma
 	}
 	return &huma.StreamResponse{Body: func(hc huma.Context) {
 		defer func() { <-a.exports }()
-		a.stream(hc, in)
+		a.stream(hc, c, in)
 	}}, nil
 }
 
 // stream writes the export. What fails before the first byte is a problem document; what fails later cuts the connection,
 // so that a part is not taken for the whole.
-func (a *API) stream(hc huma.Context, in *exportInput) {
+func (a *API) stream(hc huma.Context, c caller, in *exportInput) {
 	r, w := humago.Unwrap(hc)
-	out := &download{w: w, control: http.NewResponseController(w), name: in.Table + "." + in.Format}
-	err := a.Backends.ExportTable(r.Context(), in.realm, in.Table, in.Format, out)
+	ctx, done := a.downloads.begin(r.Context(), opening{by: c.by, flag: wire.DataBackendExport, on: dataTarget(in.realm)})
+	defer done()
+	out := &download{ctx: ctx, w: w, control: http.NewResponseController(w), name: in.Table + "." + in.Format}
+	defer context.AfterFunc(ctx, out.cut)()
+	a.Reconsider() // what was revoked before it was known to be open
+	err := a.Backends.ExportTable(ctx, in.realm, in.Table, in.Format, out)
 	if err == nil {
 		out.begin() // of a table without rows
 		return
@@ -87,6 +91,7 @@ func (a *API) stream(hc huma.Context, in *exportInput) {
 
 // download begins an answer with its first byte, and gives its receiver time for each write.
 type download struct {
+	ctx     context.Context // ends when it is not allowed any more
 	w       http.ResponseWriter
 	control *http.ResponseController
 	name    string
@@ -106,8 +111,14 @@ func (d *download) begin() {
 	d.w.WriteHeader(http.StatusOK)
 }
 
+// cut ends a write that waits for its receiver.
+func (d *download) cut() { _ = d.control.SetWriteDeadline(time.Now()) }
+
 func (d *download) Write(b []byte) (int, error) {
 	d.begin()
 	_ = d.control.SetWriteDeadline(time.Now().Add(chunkTimeout)) // not every test's writer can
+	if err := d.ctx.Err(); err != nil {                          // also where it ended before the line above
+		return 0, err
+	}
 	return d.w.Write(b)
 }

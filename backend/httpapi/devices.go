@@ -3,6 +3,7 @@ package httpapi
 import (
 	"context"
 	"net/http"
+	"strings"
 	"time"
 
 	"bulkhead/backend/asset"
@@ -33,6 +34,12 @@ type AnyDevicePath struct {
 }
 
 func (p *AnyDevicePath) target(ctx context.Context, a *API) (_ Target, err error) {
+	if project, name, ok := strings.Cut(p.Device, "/"); ok {
+		in := DevicePath{ProjectPath: ProjectPath{Project: project}, Device: name}
+		on, err := in.target(ctx, a)
+		p.dev = in.dev
+		return on, err
+	}
 	p.dev, err = a.Assets.FindDevice(ctx, p.Device)
 	return deviceTarget(p.dev), err
 }
@@ -90,13 +97,13 @@ func (a *API) listDevices(ctx context.Context, c caller, in *projectListInput) (
 	if err != nil {
 		return nil, err
 	}
-	found, err := a.Assets.Devices(ctx, in.found.Key, after, in.Limit+1)
-	if err != nil {
-		return nil, err
-	}
-	page := pageOf(found, in.Limit, func(d asset.Device) string { return d.Name },
+	page, err := visiblePage(in.Limit, after,
+		func(after string, limit int) ([]asset.Device, error) {
+			return a.Assets.Devices(ctx, in.found.Key, after, limit)
+		},
+		func(d asset.Device) string { return d.Name },
 		func(d asset.Device) (Device, bool) { return deviceOf(d), a.Authorizer.Sees(ctx, c.by, deviceTarget(d)) })
-	return &reply[List[Device]]{Body: page}, nil
+	return &reply[List[Device]]{Body: page}, err
 }
 
 func (a *API) createDevice(ctx context.Context, c caller, in *deviceCreateInput) (*reply[DeviceFlash], error) {

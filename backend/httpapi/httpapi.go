@@ -1,6 +1,6 @@
 // Package httpapi serves the REST API under /api/v1 and the operator's endpoints.
 //
-// It promises that every operation but reading its own description needs an API key and names the privilege that it asks
+// It promises that every operation but logging in and reading its own description needs an API key or a login and names the privilege that it asks
 // for; that what a caller may not see answers as if it did not exist; that a refusal is an RFC 9457 problem document with
 // a stable code and the request's id; that a key in a URL is refused; that unknown members, oversized and slow bodies are
 // refused; and that an answer with a secret is given once, or again to the same request alone.
@@ -24,6 +24,8 @@ import (
 	"bulkhead/backend/asset"
 	"bulkhead/backend/audit"
 	"bulkhead/backend/audit/ledger"
+	"bulkhead/backend/privilege/granting"
+	"bulkhead/backend/remote"
 	"bulkhead/backend/rotation"
 	"bulkhead/realms"
 	"bulkhead/wire"
@@ -61,6 +63,8 @@ type Authorizer interface {
 	May(ctx context.Context, by account.Principal, flag wire.Flag, on Target) bool
 	// Sees decides whether the asset exists as far as the principal is told.
 	Sees(ctx context.Context, by account.Principal, on Target) bool
+	// Belongs decides whether a project, with all in it, exists as far as the principal is told.
+	Belongs(ctx context.Context, by account.Principal, project wire.Key) bool
 }
 
 // Replays keeps the sealed answers to requests with an Idempotency-Key; see db.Replays.
@@ -86,6 +90,8 @@ type Config struct {
 	AuditText  string        // the same as text
 	Refusals   audit.Noter   // nil: refusals are not recorded
 	Authorizer Authorizer
+	Granting   *granting.Granting
+	Remote     *remote.Remote // nil: no tunnels
 	Replays    Replays
 	Sealer     asset.Sealer
 	Rotation   *rotation.Rotation    // nil: there are no operations on sealing keys
@@ -103,6 +109,8 @@ type API struct {
 	handler http.Handler
 	exports chan struct{} // a token for each export that is written
 
+	downloads openings
+
 	bodyTimeout time.Duration
 }
 
@@ -111,7 +119,7 @@ var _ http.Handler = (*API)(nil)
 // New makes an API.
 func New(c Config) (*API, error) {
 	if c.Assets == nil || c.Keys == nil || c.Logins == nil || c.Users == nil || c.Services == nil || c.Tickets == nil || c.Providers == nil || c.Sessions == nil || c.Backends == nil || c.Audit == nil ||
-		c.Authorizer == nil || c.Replays == nil || c.Sealer == nil || c.Log == nil || c.Now == nil {
+		c.Authorizer == nil || c.Granting == nil || c.Replays == nil || c.Sealer == nil || c.Log == nil || c.Now == nil {
 		return nil, errors.New("httpapi: New: something required is missing in Config")
 	}
 	a := &API{Config: c, exports: make(chan struct{}, maxExports), bodyTimeout: bodyTimeout}
@@ -147,9 +155,17 @@ func (a *API) register() {
 	a.registerLogins()
 	a.registerUsers()
 	a.registerServiceAccounts()
+	a.registerPrivileges()
+	a.registerGrants()
+	a.registerMembers()
+	a.registerOwners()
+	a.registerGroups()
 	a.registerProviders()
 	a.registerAudit()
 	a.registerSelf()
+	if a.Remote != nil {
+		a.registerTunnels()
+	}
 }
 
 // describe is the frame of the OpenAPI document. Its default addition of "$schema" members is left out.
@@ -159,7 +175,7 @@ func describe(version string) huma.Config {
 	c.Info.Description = "Projects, apps, installations, devices and what belongs to them. Errors are RFC 9457 problem documents whose code is stable."
 	c.RejectUnknownQueryParameters = true
 	c.Components.SecuritySchemes = map[string]*huma.SecurityScheme{
-		securityScheme: {Type: "http", Scheme: "bearer", BearerFormat: "bhk_<id>_<secret>_<checksum>", Description: "An API key"},
+		securityScheme: {Type: "http", Scheme: "bearer", BearerFormat: "bhk_<id>_<secret>_<checksum>", Description: "An API key, or the token of a login (bhs_…)"},
 	}
 	return c
 }

@@ -80,21 +80,19 @@ func (a *API) listInstallations(ctx context.Context, c caller, in *projectListIn
 	if err != nil {
 		return nil, err
 	}
-	var from realms.Realm
-	if after != "" {
-		if from, err = realms.Parse(after); err != nil {
-			return nil, errs.As(wire.Invalid, err, "cursor: want what the page before gave as next")
-		}
+	if _, err := realms.Parse(after); after != "" && err != nil {
+		return nil, errs.As(wire.Invalid, err, "cursor: want what the page before gave as next")
 	}
-	found, err := a.Assets.Installations(ctx, in.found.Key, from, in.Limit+1)
-	if err != nil {
-		return nil, err
-	}
-	page := pageOf(found, in.Limit, func(i asset.Installation) string { return i.Realm.Name() },
+	page, err := visiblePage(in.Limit, after,
+		func(after string, limit int) ([]asset.Installation, error) {
+			from, _ := realms.Parse(after) // the zero realm is before all
+			return a.Assets.Installations(ctx, in.found.Key, from, limit)
+		},
+		func(i asset.Installation) string { return i.Realm.Name() },
 		func(i asset.Installation) (Installation, bool) {
 			return installationOf(i), a.Authorizer.Sees(ctx, c.by, dataTarget(i.Realm))
 		})
-	return &reply[List[Installation]]{Body: page}, nil
+	return &reply[List[Installation]]{Body: page}, err
 }
 
 func (a *API) install(ctx context.Context, c caller, in *installInput) (*reply[Installation], error) {
@@ -102,8 +100,8 @@ func (a *API) install(ctx context.Context, c caller, in *installInput) (*reply[I
 	if err != nil {
 		return nil, err
 	}
-	if !a.Authorizer.Sees(ctx, c.by, appTarget(app)) {
-		return nil, errs.E(wire.NotFound, "no such app")
+	if err := a.may(ctx, c, wire.AppInstall, appTarget(app)); err != nil {
+		return nil, err
 	}
 	made, err := a.Assets.Install(ctx, c.actor, in.found.Key, app.Key, in.Body.Stage, []byte(in.Body.Template))
 	if err != nil {

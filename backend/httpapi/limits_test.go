@@ -19,7 +19,7 @@ import (
 )
 
 // panicking is an Authorizer with a bug.
-type panicking struct{ httpapi.Owners }
+type panicking struct{ nobody }
 
 func (panicking) May(context.Context, account.Principal, wire.Flag, httpapi.Target) bool {
 	panic("canary-of-the-bug")

@@ -35,7 +35,7 @@ func pageOf[T, J any](found []T, limit int, sortKey func(T) string, show func(T)
 	page := List[J]{Items: []J{}}
 	if len(found) > limit {
 		found = found[:limit]
-		page.Next = base64.RawURLEncoding.EncodeToString([]byte(cursorVersion + sortKey(found[limit-1])))
+		page.Next = cursorOf(sortKey(found[limit-1]))
 	}
 	for _, item := range found {
 		if shown, visible := show(item); visible {
@@ -43,4 +43,39 @@ func pageOf[T, J any](found []T, limit int, sortKey func(T) string, show func(T)
 		}
 	}
 	return page
+}
+
+// visibleBatch is how many items are read at once where some may not be seen.
+const visibleBatch = 500
+
+// visiblePage makes a page of what the caller sees of a list that is read in the order of its keys. Nothing in it, its
+// cursor neither, tells of what the caller does not see.
+func visiblePage[T, J any](limit int, after string, read func(after string, limit int) ([]T, error), sortKey func(T) string, show func(T) (J, bool)) (List[J], error) {
+	page := List[J]{Items: []J{}}
+	last := ""
+	for {
+		found, err := read(after, visibleBatch)
+		if err != nil {
+			return page, err
+		}
+		for _, item := range found {
+			shown, visible := show(item)
+			if !visible {
+				continue
+			}
+			if len(page.Items) == limit {
+				page.Next = cursorOf(last)
+				return page, nil
+			}
+			page.Items, last = append(page.Items, shown), sortKey(item)
+		}
+		if len(found) < visibleBatch {
+			return page, nil
+		}
+		after = sortKey(found[len(found)-1])
+	}
+}
+
+func cursorOf(key string) string {
+	return base64.RawURLEncoding.EncodeToString([]byte(cursorVersion + key))
 }

@@ -16,7 +16,9 @@ type ProjectPath struct {
 }
 
 func (p *ProjectPath) target(ctx context.Context, a *API) (_ Target, err error) {
-	p.found, err = a.Assets.FindProject(ctx, p.Project)
+	if p.found, err = a.Assets.FindProject(ctx, p.Project); err == nil {
+		err = a.enters(ctx, p.found.Key)
+	}
 	return projectTarget(p.found), err
 }
 
@@ -73,20 +75,21 @@ func (a *API) listProjects(ctx context.Context, c caller, in *listInput) (*reply
 	if err != nil {
 		return nil, err
 	}
-	found, err := a.Assets.Projects(ctx, after, in.Limit+1)
-	if err != nil {
-		return nil, err
-	}
-	page := pageOf(found, in.Limit, func(p asset.Project) string { return p.Name },
+	page, err := visiblePage(in.Limit, after,
+		func(after string, limit int) ([]asset.Project, error) { return a.Assets.Projects(ctx, after, limit) },
+		func(p asset.Project) string { return p.Name },
 		func(p asset.Project) (Project, bool) {
 			return projectOf(p), a.Authorizer.Sees(ctx, c.by, projectTarget(p))
 		})
-	return &reply[List[Project]]{Body: page}, nil
+	return &reply[List[Project]]{Body: page}, err
 }
 
 func (a *API) createProject(ctx context.Context, c caller, in *projectCreateInput) (*reply[Project], error) {
-	p, err := a.Assets.CreateProject(ctx, c.actor, in.Body.Name, in.Body.Title)
+	p, err := a.Assets.CreateProject(ctx, c.actor, in.Body.Name, in.Body.Title, c.by.Key)
 	if err != nil {
+		return nil, err
+	}
+	if err := a.Granting.Refresh(ctx, p.Key); err != nil {
 		return nil, err
 	}
 	return &reply[Project]{ETag: etagOf(p.Revision), Location: location("projects", p.Key.String()), Body: projectOf(p)}, nil

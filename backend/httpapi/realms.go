@@ -3,6 +3,7 @@ package httpapi
 import (
 	"context"
 	"net/http"
+	"strings"
 
 	"bulkhead/backend/account"
 	"bulkhead/backend/asset"
@@ -19,8 +20,28 @@ type RealmPath struct {
 }
 
 func (p *RealmPath) target(ctx context.Context, a *API) (_ Target, err error) {
-	p.realm, err = a.Assets.FindRealm(ctx, p.Realm)
+	ref := p.Realm
+	if project, rest, ok := strings.Cut(ref, "/"); ok {
+		in := ProjectPath{Project: project}
+		if _, err := in.target(ctx, a); err != nil {
+			return Target{}, err
+		}
+		ref = in.found.Key.String() + "/" + rest
+	}
+	if p.realm, err = a.Assets.FindRealm(ctx, ref); err == nil {
+		err = a.enters(ctx, p.realm.Project)
+	}
 	return dataTarget(p.realm), err
+}
+
+// RealmReadPath names a realm that is to be read: that of a project's devices is as visible as the project.
+type RealmReadPath struct{ RealmPath }
+
+func (p *RealmReadPath) wants(Target) wire.Flag {
+	if p.realm.Kind == realms.Devices {
+		return wire.ProjectRead
+	}
+	return wire.DataBackendRead
 }
 
 // DataRealmPath names the realm of an installation in a path.
@@ -59,11 +80,11 @@ func (a *API) listRealms(ctx context.Context, c caller, in *listInput) (*reply[L
 	return &reply[List[Realm]]{Body: page}, nil
 }
 
-func (a *API) getRealm(_ context.Context, _ caller, in *RealmPath) (*reply[Realm], error) {
+func (a *API) getRealm(_ context.Context, _ caller, in *RealmReadPath) (*reply[Realm], error) {
 	return &reply[Realm]{Body: realmOf(a.Assets.NameRealm(in.realm))}, nil
 }
 
-func (a *API) createTicket(ctx context.Context, c caller, in *RealmPath) (*reply[Ticket], error) {
+func (a *API) createTicket(ctx context.Context, c caller, in *RealmReadPath) (*reply[Ticket], error) {
 	entry := audit.New(c.actor, audit.TicketIssue, in.realm.Project, audit.Asset{Kind: "realm", Name: in.realm.Name()})
 	if err := a.Audit.Record(ctx, entry); err != nil {
 		return nil, err

@@ -4,13 +4,13 @@ import (
 	"context"
 	"encoding/json"
 	"net/http"
+	"strings"
 	"time"
 
 	"github.com/danielgtaylor/huma/v2"
 
 	"bulkhead/backend/account"
 	"bulkhead/backend/audit"
-	"bulkhead/internal/errs"
 	"bulkhead/realms"
 	"bulkhead/wire"
 )
@@ -112,25 +112,14 @@ func (a *API) answerOf(ctx context.Context, err error) error {
 	}
 }
 
-// admit decides. Who may not even see the asset is told that it does not exist.
-func (a *API) admit(ctx context.Context, c caller, r route, in targeted) error {
-	if !c.by.Valid() {
-		return errs.E(wire.Unauthenticated, "")
+// noun is what an operation is about: the last thing that its path names.
+func (r route) noun() string {
+	at := strings.LastIndexByte(r.path, '{')
+	if at < 0 {
+		return ""
 	}
-	if err := a.assured(c.by, r); err != nil {
-		return err
-	}
-	on, err := in.target(ctx, a)
-	if err != nil {
-		return err
-	}
-	if r.listing || a.Authorizer.May(ctx, c.by, r.flag, on) {
-		return nil
-	}
-	if a.Authorizer.Sees(ctx, c.by, on) {
-		return errs.E(wire.Denied, "this needs the privilege %s", r.flag)
-	}
-	return errs.E(wire.NotFound, "no such %s", on.Kind)
+	name, _, _ := strings.Cut(r.path[at+1:], "}")
+	return name
 }
 
 func (r route) operation() huma.Operation {
@@ -174,18 +163,3 @@ func (r route) problems() []int {
 
 // document is the OpenAPI document, made once.
 func (a *API) document() ([]byte, error) { return json.Marshal(a.huma.OpenAPI()) }
-
-// Owners is the Authorizer until privileges are granted one by one: owners may do everything, all others nothing.
-type Owners struct{}
-
-var _ Authorizer = Owners{}
-
-// May decides.
-func (Owners) May(_ context.Context, by account.Principal, flag wire.Flag, _ Target) bool {
-	return by.Valid() && (by.Owner && by.Level >= account.AAL2 || flag == wire.Self)
-}
-
-// Sees decides.
-func (Owners) Sees(_ context.Context, by account.Principal, _ Target) bool {
-	return by.Valid() && by.Owner && by.Level >= account.AAL2
-}

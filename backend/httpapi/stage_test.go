@@ -23,9 +23,11 @@ import (
 
 	"bulkhead/backend/account"
 	"bulkhead/backend/account/oidc"
+	"bulkhead/backend/account/password"
 	"bulkhead/backend/asset"
 	"bulkhead/backend/audit"
 	"bulkhead/backend/httpapi"
+	"bulkhead/backend/privilege/granting"
 	"bulkhead/db"
 	"bulkhead/db/dbtest"
 	"bulkhead/internal/errs"
@@ -44,6 +46,7 @@ type stage struct {
 	assets   *asset.Assets
 	keys     *account.Keys
 	tickets  *account.Tickets
+	live     *granting.Live
 	sessions *sessions
 	data     *data
 	log      *logged
@@ -77,9 +80,17 @@ func newStage(t *testing.T, options ...func(*httpapi.Config)) *stage {
 	}
 	s.tickets = account.NewTickets(s.clock.Now)
 	s.keys = account.NewKeys(db.NewAPIKeys(s.database.DB), s.clock.Now, s.tickets.Drop)
+	users, hasher := db.NewUsers(s.database.DB), password.New()
+	logins := account.NewLogins(account.LoginsConfig{
+		Store: db.NewLogins(s.database.DB), Users: users, Sealer: keyring, Noter: nobodyNotes{}, Hasher: hasher, Log: log, Now: s.clock.Now,
+		Issuer: "Bulkhead", Ended: s.tickets.Drop,
+	})
+	store := db.NewPrivileges(s.database.DB)
+	s.live = granting.NewLive(store, s.clock.Now, log)
 	s.config = httpapi.Config{
-		Assets: s.assets, Keys: s.keys, Tickets: s.tickets, Sessions: s.sessions, Backends: s.data, Audit: db.NewAudit(s.database.DB),
-		Authorizer: httpapi.Owners{}, Replays: db.NewReplays(s.database.DB), Sealer: keyring, Metrics: s.metrics, Log: log, Now: s.clock.Now, Version: "1.2.3",
+		Assets: s.assets, Keys: s.keys, Logins: logins, Users: account.NewUsers(users, hasher, logins, s.keys, s.clock.Now),
+		Services: account.NewServiceAccounts(db.NewServiceAccounts(s.database.DB), s.keys, s.clock.Now), Tickets: s.tickets, Sessions: s.sessions, Backends: s.data, Audit: db.NewAudit(s.database.DB),
+		Authorizer: httpapi.Privileges{Snapshots: s.live, Now: s.clock.Now}, Granting: granting.New(store, s.live, s.clock.Now, log), Replays: db.NewReplays(s.database.DB), Sealer: keyring, Metrics: s.metrics, Log: log, Now: s.clock.Now, Version: "1.2.3",
 		Providers: oidc.NewProviders(db.NewProviders(s.database.DB), keyring, s.clock.Now), PublicURL: "https://bulkhead.test",
 	}
 	for _, option := range options {
@@ -87,6 +98,9 @@ func newStage(t *testing.T, options ...func(*httpapi.Config)) *stage {
 	}
 	s.start()
 	s.key = s.owner()
+	if err := s.live.Load(t.Context()); err != nil {
+		t.Fatal(err)
+	}
 	return s
 }
 
@@ -366,6 +380,11 @@ func (c *clock) pass(d time.Duration) {
 	c.now = c.now.Add(d)
 }
 
+// nobodyNotes forgets what was refused.
+type nobodyNotes struct{}
+
+func (nobodyNotes) Note(context.Context, audit.Entry) {}
+
 // nobody may do nothing but ask who it is.
 type nobody struct{ sees bool }
 
@@ -374,6 +393,8 @@ func (nobody) May(_ context.Context, _ account.Principal, flag wire.Flag, _ http
 }
 
 func (n nobody) Sees(context.Context, account.Principal, httpapi.Target) bool { return n.sees }
+
+func (n nobody) Belongs(context.Context, account.Principal, wire.Key) bool { return n.sees }
 
 func auditActions(t testing.TB, s *stage) []audit.Action {
 	t.Helper()

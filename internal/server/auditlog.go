@@ -115,7 +115,11 @@ func (a *auditing) patrol(ctx context.Context) {
 	for {
 		begun := time.Now()
 		a.patrolOnce(ctx)
-		pause := time.NewTimer(max(patrolEvery, 20*time.Since(begun)))
+		every := a.server.options.AuditPatrol
+		if every == 0 {
+			every = patrolEvery
+		}
+		pause := time.NewTimer(max(every, 20*time.Since(begun)))
 		select {
 		case <-pause.C:
 		case <-ctx.Done():

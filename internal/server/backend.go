@@ -2,6 +2,7 @@ package server
 
 import (
 	"context"
+	"crypto/ed25519"
 	"net/http"
 	"net/url"
 	"os"
@@ -34,10 +35,14 @@ func (s *Server) makeBackend(ctx context.Context) error {
 	if err := s.makeData(ctx, s.sealer); err != nil {
 		return err
 	}
+	s.makePrivileges()
 	if err := s.makeRouter(); err != nil {
 		return err
 	}
 	if err := s.makeLogins(ctx); err != nil {
+		return err
+	}
+	if err := s.loadPrivileges(ctx); err != nil {
 		return err
 	}
 	return s.makeAssets(ctx, s.sealer)
@@ -100,7 +105,7 @@ func (s *Server) makeRouter() (err error) {
 	s.tickets = account.NewTickets(time.Now)
 	s.router, err = router.New(router.Config{
 		Logger: s.log, Tickets: s.tickets, Sink: s.ingest, Limits: s.limits(), Origins: s.options.Config.Origins, Metrics: s.metrics,
-		Rates: rates,
+		Rates: rates, Policy: s.policy(),
 	})
 	if err != nil {
 		return err
@@ -134,6 +139,12 @@ func (a assignments) Assignments(ctx context.Context, serial wire.Serial) (wire.
 // endLogin ends what a login or an API key has opened that has ended or was revoked.
 func (s *Server) endLogin(id string) {
 	s.tickets.Drop(id)
+	if s.remote != nil {
+		s.remote.EndLogin(id)
+	}
+	if api := s.rest.Load(); api != nil {
+		api.EndLogin(id)
+	}
 	for name := range s.assets.Directory().Realms() {
 		sessions, err := s.router.Sessions(name)
 		if err != nil {
@@ -160,12 +171,15 @@ func (s *Server) makeAssets(ctx context.Context, keyring *secret.Keyring) error 
 		Store: s.store, Sealer: keyring, Backends: s.data.backends, Sources: s.data.backends, Exporter: s.data.backends,
 		Publisher: &publisher{ctx: s.group.Context(), backends: s.data.backends, router: s.router, rpc: s.rpc, log: s.log, last: &realms.Directory{}},
 		Watcher:   s.rpc,
-		Enrolment: asset.Enrolment{Router: s.AgentRouter(), CA: string(ca), GrantKey: grantKey}, Log: s.log, Now: time.Now,
+		Enrolment: asset.Enrolment{Router: s.AgentRouter(), CA: string(ca), GrantKey: grantKey.Public().(ed25519.PublicKey)}, Log: s.log, Now: time.Now,
 	})
 	if err != nil {
 		return err
 	}
 	if err := s.assets.Start(ctx); err != nil {
+		return err
+	}
+	if err := s.makeRemote(ctx, grantKey); err != nil {
 		return err
 	}
 	s.group.Go(s.assets.Run)
@@ -178,11 +192,16 @@ func (s *Server) makeAssets(ctx context.Context, keyring *secret.Keyring) error 
 }
 
 func (s *Server) api() (http.Handler, error) {
-	return httpapi.New(httpapi.Config{
+	api, err := httpapi.New(httpapi.Config{
 		Assets: s.assets, Keys: s.keys, Logins: s.logins, Users: s.users, Services: s.services, Refusals: s.refusals, Tickets: s.tickets, Sessions: sessions{s.router}, Backends: s.data, Audit: s.audit.log, AuditKey: s.audit.key.Verifier, AuditText: s.audit.key.Public,
-		Authorizer: httpapi.Owners{}, Replays: db.NewReplays(s.db), Sealer: s.sealer, Rotation: s.rotation, Metrics: s.metrics, Log: s.log, Now: time.Now,
+		Authorizer: s.authorizer(), Granting: s.privileges.granting, Remote: s.remote, Replays: db.NewReplays(s.db), Sealer: s.sealer, Rotation: s.rotation, Metrics: s.metrics, Log: s.log, Now: time.Now,
 		Version: s.options.Version, Providers: s.Providers(), PublicURL: s.public,
 	})
+	if err == nil {
+		s.OnPrivileges(api.Reconsider)
+		s.rest.Store(api)
+	}
+	return api, err
 }
 
 // sessions shows the router's sessions to the API.

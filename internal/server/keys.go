@@ -13,9 +13,9 @@ import (
 	"bulkhead/internal/secret"
 )
 
-// ensureGrantKey reads or makes the Ed25519 key that will sign tunnel grants; devices are given its public half when they
+// ensureGrantKey reads or makes the Ed25519 key that signs tunnel grants; devices are given its public half when they
 // are created, so it must outlive restarts.
-func ensureGrantKey(path string) (ed25519.PublicKey, error) {
+func ensureGrantKey(path string) (ed25519.PrivateKey, error) {
 	text, err := os.ReadFile(path)
 	if errors.Is(err, fs.ErrNotExist) {
 		return makeGrantKey(path)
@@ -38,11 +38,11 @@ func ensureGrantKey(path string) (ed25519.PublicKey, error) {
 	if !ok {
 		return nil, fmt.Errorf("%s: no Ed25519 key", path)
 	}
-	return private.Public().(ed25519.PublicKey), nil
+	return private, nil
 }
 
-func makeGrantKey(path string) (ed25519.PublicKey, error) {
-	public, private, err := ed25519.GenerateKey(rand.Reader)
+func makeGrantKey(path string) (ed25519.PrivateKey, error) {
+	_, private, err := ed25519.GenerateKey(rand.Reader)
 	if err != nil {
 		return nil, err
 	}
@@ -50,5 +50,5 @@ func makeGrantKey(path string) (ed25519.PublicKey, error) {
 	if err != nil {
 		return nil, err
 	}
-	return public, secret.WriteFile(path, pem.EncodeToMemory(&pem.Block{Type: "PRIVATE KEY", Bytes: der}))
+	return private, secret.WriteFile(path, pem.EncodeToMemory(&pem.Block{Type: "PRIVATE KEY", Bytes: der}))
 }

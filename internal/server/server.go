@@ -15,6 +15,7 @@ import (
 	"os"
 	"path/filepath"
 	"strings"
+	"sync/atomic"
 	"time"
 
 	"github.com/prometheus/client_golang/prometheus"
@@ -26,6 +27,7 @@ import (
 	"bulkhead/backend/audit"
 	"bulkhead/backend/databackend"
 	"bulkhead/backend/httpapi"
+	"bulkhead/backend/remote"
 	"bulkhead/backend/rotation"
 	"bulkhead/backend/rpc"
 	"bulkhead/db"
@@ -40,6 +42,7 @@ import (
 	"bulkhead/internal/secret"
 	"bulkhead/realms"
 	"bulkhead/router"
+	"bulkhead/router/gateway"
 	"bulkhead/router/transport"
 	"bulkhead/wire"
 )
@@ -51,6 +54,7 @@ type Options struct {
 	DatabaseURL secret.Value
 	Log         *slog.Logger
 	Version     string
+	AuditPatrol time.Duration // between two checks of the whole audit log; 0: five minutes
 	// Mount gives further handlers by pattern of http.ServeMux, for a server whose public URL it is told. It may be nil.
 	Mount func(public string) (map[string]http.Handler, error)
 }
@@ -68,27 +72,31 @@ type Server struct {
 	caFile   string
 	tls      *tls.Config
 
-	cluster  *cluster.Cluster // nil where the configuration names a database
-	url      secret.Value
-	db       *db.DB
-	release  func() // gives the database up for another server
-	prov     *provision.Provisioner
-	store    *db.Assets
-	ingest   *databackend.Ingest
-	data     *data
-	rpc      *rpc.Server
-	router   *router.Router
-	tickets  *account.Tickets
-	keys     *account.Keys
-	logins   *account.Logins
-	users    *account.Users
-	services *account.ServiceAccounts
-	refusals *audit.Refusals
-	sealer   *secret.Keyring
-	rotation *rotation.Rotation
-	grants   *devicegrant.Grants
-	assets   *asset.Assets
-	audit    *auditing
+	cluster    *cluster.Cluster // nil where the configuration names a database
+	url        secret.Value
+	db         *db.DB
+	release    func() // gives the database up for another server
+	prov       *provision.Provisioner
+	store      *db.Assets
+	ingest     *databackend.Ingest
+	data       *data
+	rpc        *rpc.Server
+	router     *router.Router
+	tickets    *account.Tickets
+	keys       *account.Keys
+	logins     *account.Logins
+	users      *account.Users
+	services   *account.ServiceAccounts
+	refusals   *audit.Refusals
+	sealer     *secret.Keyring
+	rotation   *rotation.Rotation
+	grants     *devicegrant.Grants
+	assets     *asset.Assets
+	remote     *remote.Remote
+	gateway    *gateway.Gateway
+	audit      *auditing
+	privileges *privileges
+	rest       atomic.Pointer[httpapi.API] // nil until it is made
 
 	metrics *prometheus.Registry
 	group   *lifecycle.Group
@@ -259,6 +267,9 @@ func (s *Server) Wait(ctx context.Context) error {
 func (s *Server) Stop(ctx context.Context) error {
 	var faults []error
 	keep := func(err error) { faults = append(faults, err) }
+	if s.gateway != nil {
+		s.gateway.Close() // while the ends of tunnels can be put on record
+	}
 	if s.router != nil {
 		keep(s.router.Close(ctx)) // sessions are told first, while their connections are open
 	}
@@ -304,11 +315,17 @@ func (s *Server) serve(context.Context) error {
 		return err
 	}
 	mux := http.NewServeMux()
+	for _, path := range []string{wire.TunnelPathUser, wire.TunnelPathDevice} {
+		mux.Handle("GET "+path, s.gateway)
+	}
 	sockets := s.router.Handler()
 	for _, path := range router.Paths {
 		mux.Handle("GET "+path, sockets)
 	}
 	s.serveOAuth(mux)
+	if err := s.servePages(mux); err != nil {
+		return err
+	}
 	mux.Handle("/", api)
 	if err := s.mount(mux); err != nil {
 		return err
