@@ -2,6 +2,7 @@ package cli
 
 import (
 	"net/http"
+	"net/url"
 	"strings"
 	"time"
 
@@ -13,15 +14,40 @@ import (
 
 func (inv *invocation) apikeyCommand() *cobra.Command {
 	return group("apikey", "API keys: what programs log in with",
-		listing(inv, "list", "List API keys, also those that have ended", arguments(0, 0), at("apikeys"),
-			[]string{"ID", "NAME", "HOLDER", "SCOPES", "EXPIRES", "LAST USED", "REVOKED"}, func(k httpapi.APIKey) []string {
-				return []string{k.ID, k.Name, k.Holder, flags(k.Scopes), when(k.ExpiresAt), when(k.LastUsedAt), when(k.RevokedAt)}
-			}),
+		inv.apikeyList(),
 		inv.apikeyCreate(),
 		acting[none](inv, "revoke ID", "Revoke an API key, and end what it has open", arguments(1, 1), func(_ *cobra.Command, args []string) (request, error) {
 			return request{method: http.MethodDelete, path: path("apikeys", args[0])}, nil
 		}, nil),
 	)
+}
+
+func (inv *invocation) apikeyList() *cobra.Command {
+	var all bool
+	c := &cobra.Command{Use: "list [--all]", Short: "List your API keys, also those that have ended", Args: arguments(0, 0)}
+	c.Flags().BoolVar(&all, "all", false, "those of everybody, service accounts among them")
+	c.RunE = func(c *cobra.Command, _ []string) error {
+		api, err := inv.client()
+		if err != nil {
+			return err
+		}
+		filter := url.Values{}
+		if all {
+			filter.Set("all", "true")
+		}
+		keys, err := fetchAll[httpapi.APIKey](c.Context(), api, path("apikeys"), filter)
+		if err != nil {
+			return err
+		}
+		return inv.print(keys, func() table {
+			t := table{head: []string{"ID", "NAME", "HOLDER", "SCOPES", "EXPIRES", "LAST USED", "REVOKED"}}
+			for _, k := range keys {
+				t.add(k.ID, k.Name, k.Holder, flags(k.Scopes), when(k.ExpiresAt), when(k.LastUsedAt), when(k.RevokedAt))
+			}
+			return t
+		})
+	}
+	return c
 }
 
 func (inv *invocation) apikeyCreate() *cobra.Command {

@@ -3,6 +3,7 @@ package cli
 import (
 	"context"
 	"fmt"
+	"maps"
 	"net/http"
 	"net/url"
 	"time"
@@ -16,9 +17,12 @@ import (
 const pageSize = "200"
 
 // fetchAll follows a list to its end.
-func fetchAll[T any](ctx context.Context, c *client, listPath string) ([]T, error) {
+func fetchAll[T any](ctx context.Context, c *client, listPath string, filters ...url.Values) ([]T, error) {
 	all := []T{}
 	query := url.Values{"limit": {pageSize}}
+	for _, filter := range filters {
+		maps.Copy(query, filter)
+	}
 	for {
 		page, err := fetch[httpapi.List[T]](ctx, c, request{method: http.MethodGet, path: listPath, query: query})
 		if err != nil {
