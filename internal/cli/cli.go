@@ -52,10 +52,18 @@ func Main(args, environ []string, streams Streams) int {
 
 // fail tells the user what went wrong and gives the exit code.
 func (inv *invocation) fail(ctx context.Context, err error) int {
+	var exit *exitError
+	if errors.As(err, &exit) {
+		return exit.code
+	}
 	var usage *usageError
 	if errors.As(err, &usage) {
 		fmt.Fprintf(inv.Err, "bulkhead: %v\n", usage)
 		return exitUsage
+	}
+	if failed := new(verificationError); errors.As(err, &failed) {
+		fmt.Fprintf(inv.Err, "bulkhead: %s\n", tame(failed.Error()))
+		return exitVerification
 	}
 	if ctx.Err() != nil && errs.KindOf(err) == wire.Canceled {
 		fmt.Fprintln(inv.Err, "bulkhead: interrupted")
@@ -94,8 +102,8 @@ func (inv *invocation) root() *cobra.Command {
 	}
 	root.AddCommand(
 		inv.devCommand(), inv.serveCommand(), inv.configCommand(), inv.versionCommand(), inv.doctorCommand(), inv.contextCommand(), inv.loginCommand(), inv.logoutCommand(), inv.whoamiCommand(),
-		inv.projectCommand(), inv.appCommand(), inv.deviceCommand(), inv.realmCommand(), inv.sessionCommand(), inv.apikeyCommand(), inv.providerCommand(), inv.userCommand(), inv.serviceAccountCommand(), inv.keysCommand(),
-		inv.callCommand(), inv.publishCommand(), inv.subscribeCommand(), inv.historyCommand(), inv.dbCommand(),
+		inv.projectCommand(), inv.appCommand(), inv.deviceCommand(), inv.realmCommand(), inv.sessionCommand(), inv.apikeyCommand(), inv.privilegeCommand(), inv.groupCommand(), inv.memberCommand(), inv.providerCommand(), inv.userCommand(), inv.serviceAccountCommand(), inv.keysCommand(),
+		inv.tunnelCommand(), inv.sshCommand(), inv.callCommand(), inv.publishCommand(), inv.subscribeCommand(), inv.historyCommand(), inv.dbCommand(), inv.auditCommand(),
 	)
 	return root
 }

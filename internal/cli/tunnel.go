@@ -1,0 +1,213 @@
+package cli
+
+import (
+	"context"
+	"fmt"
+	"net"
+	"net/http"
+	"sync"
+	"time"
+
+	"github.com/spf13/cobra"
+
+	"bulkhead/backend/httpapi"
+	"bulkhead/internal/errs"
+	"bulkhead/internal/mux"
+	"bulkhead/wire"
+)
+
+func tunnelRows(t httpapi.Tunnel) [][]string {
+	return [][]string{
+		{"id", t.ID}, {"device", t.Device}, {"target", t.Target}, {"state", t.State}, {"by", t.ByName}, {"reason", t.Reason},
+		{"end to end", yesNo(t.EndToEnd)}, {"expires", when(t.ExpiresAt)}, {"ended", t.Ended},
+	}
+}
+
+func (inv *invocation) tunnelCommand() *cobra.Command {
+	act := func(verb, use, short string) *cobra.Command {
+		return acting(inv, use, short, arguments(1, 1), func(_ *cobra.Command, args []string) (request, error) {
+			return request{method: http.MethodPost, path: path("tunnels", args[0], verb)}, nil
+		}, tunnelRows)
+	}
+	return group("tunnel", "Routes to what devices reach, for a while",
+		inv.tunnelOpen(), inv.tunnelList(),
+		acting[none](inv, "close ID", "End a tunnel, or withdraw its request", arguments(1, 1), func(_ *cobra.Command, args []string) (request, error) {
+			return request{method: http.MethodDelete, path: path("tunnels", args[0])}, nil
+		}, nil),
+		act("approve", "approve ID", "Approve a tunnel that another asks for"), act("deny", "deny ID", "Deny a tunnel that another asks for"),
+		inv.tunnelExtend(), inv.tunnelForget(), inv.tunnelPolicy(),
+	)
+}
+
+func (inv *invocation) tunnelList() *cobra.Command {
+	var project string
+	var all bool
+	c := &cobra.Command{Use: "list --project P", Short: "List the tunnels of a project that have not ended", Args: arguments(0, 0)}
+	c.Flags().StringVar(&project, "project", "", "project")
+	c.Flags().BoolVar(&all, "all", false, "also those that have ended, the newest 500")
+	c.RunE = func(c *cobra.Command, _ []string) error {
+		if err := required(c, "project"); err != nil {
+			return err
+		}
+		api, err := inv.client()
+		if err != nil {
+			return err
+		}
+		list, err := fetch[httpapi.List[httpapi.Tunnel]](c.Context(), api, request{
+			method: http.MethodGet, path: path("projects", project, "tunnels"), query: map[string][]string{"live": {fmt.Sprint(!all)}},
+		})
+		if err != nil {
+			return err
+		}
+		return inv.print(list.Items, func() table {
+			t := table{head: []string{"ID", "DEVICE", "TARGET", "STATE", "BY", "EXPIRES", "SENT", "RECEIVED", "ENDED"}}
+			for _, one := range list.Items {
+				t.add(one.ID, one.Device, one.Target, one.State, one.ByName, when(one.ExpiresAt), text(one.Sent), text(one.Received), one.Ended)
+			}
+			return t
+		})
+	}
+	return c
+}
+
+func (inv *invocation) tunnelExtend() *cobra.Command {
+	var ttl time.Duration
+	c := acting(inv, "extend ID", "Let an open tunnel last for longer", arguments(1, 1), func(_ *cobra.Command, args []string) (request, error) {
+		return request{method: http.MethodPost, path: path("tunnels", args[0], "extend"), body: httpapi.TunnelExtend{TTLSeconds: int64(ttl / time.Second)}}, nil
+	}, tunnelRows)
+	c.Flags().DurationVar(&ttl, "ttl", time.Hour, "how long from now")
+	return c
+}
+
+func (inv *invocation) tunnelForget() *cobra.Command {
+	c := &cobra.Command{Use: "forget DEVICE", Short: "Forget the key of a device that was set up anew", Args: arguments(1, 1)}
+	c.RunE = func(c *cobra.Command, args []string) error {
+		api, err := inv.client()
+		if err != nil {
+			return err
+		}
+		device, _, err := find(c.Context(), api, args[0])
+		if err != nil {
+			return err
+		}
+		known, err := inv.knownDevices()
+		if err != nil {
+			return err
+		}
+		return known.forget(api.context.Server, device.Key)
+	}
+	return c
+}
+
+func (inv *invocation) tunnelPolicy() *cobra.Command {
+	rows := func(p httpapi.TunnelPolicy) [][]string { return [][]string{{"approval by another", yesNo(p.Approval)}} }
+	var approval bool
+	set := acting(inv, "set PROJECT --approval=true|false", "Change what a project asks for", arguments(1, 1), func(c *cobra.Command, args []string) (request, error) {
+		return request{method: http.MethodPut, path: path("projects", args[0], "tunnel-policy"), body: httpapi.TunnelPolicy{Approval: approval}}, required(c, "approval")
+	}, rows)
+	set.Flags().BoolVar(&approval, "approval", false, "one other person approves each tunnel")
+	return group("policy", "What a project asks for before a tunnel is opened",
+		acting(inv, "show PROJECT", "Show it", arguments(1, 1), func(_ *cobra.Command, args []string) (request, error) {
+			return request{method: http.MethodGet, path: path("projects", args[0], "tunnel-policy")}, nil
+		}, rows), set)
+}
+
+// openTunnel is what `tunnel open` tells once the port is there.
+type openTunnel struct {
+	ID      string         `json:"id"`
+	Listen  string         `json:"listen"`
+	Port    int            `json:"port"`
+	Target  string         `json:"target"`
+	Expires time.Time      `json:"expires_at"`
+	Tunnel  httpapi.Tunnel `json:"tunnel"`
+}
+
+func (inv *invocation) tunnelOpen() *cobra.Command {
+	var to, listen, reason string
+	var ttl time.Duration
+	c := &cobra.Command{
+		Use: "open DEVICE --to HOST:PORT", Short: "Forward a local port to what a device reaches, until Ctrl-C", Args: arguments(1, 1),
+		Example: "  bulkhead tunnel open plant-a/press-1 --to 127.0.0.1:8080 --listen 127.0.0.1:9000",
+	}
+	c.Flags().StringVar(&to, "to", "", "target as the device sees it")
+	c.Flags().StringVar(&listen, "listen", "127.0.0.1:0", "local address; port 0 takes a free one")
+	c.Flags().DurationVar(&ttl, "ttl", time.Hour, "how long it may last, at most 8h")
+	c.Flags().StringVar(&reason, "reason", "", "why, for the record")
+	c.RunE = func(c *cobra.Command, args []string) error {
+		if err := required(c, "to"); err != nil {
+			return err
+		}
+		if _, err := wire.ParseTarget(to); err != nil {
+			return usage(c, "--to %v", err)
+		}
+		l, err := net.Listen("tcp", listen)
+		if err != nil {
+			return errs.As(wire.Unavailable, err, "--listen %s cannot be listened on: choose another port, or 0 for a free one", listen)
+		}
+		defer l.Close()
+		p, err := inv.pass(c.Context(), args[0], "tunnels", httpapi.TunnelCreate{
+			Target: to, EndToEnd: true, TTLSeconds: int64(ttl / time.Second), Reason: reason,
+		})
+		if err != nil {
+			return err
+		}
+		return inv.forward(c.Context(), p, l)
+	}
+	return c
+}
+
+// forward forwards connections until the tunnel ends or the user has had enough.
+func (inv *invocation) forward(ctx context.Context, p *passage, l net.Listener) error {
+	defer p.close(ctx)
+	told := openTunnel{
+		ID: p.tunnel.ID, Listen: l.Addr().String(), Port: l.Addr().(*net.TCPAddr).Port, Target: p.tunnel.Target, Expires: p.tunnel.ExpiresAt, Tunnel: p.tunnel, //nolint:forcetypeassert // it listens on TCP
+	}
+	err := inv.print(told, func() table {
+		return table{rows: [][]string{{told.Listen, "->", printable(p.tunnel.Device), told.Target}}}
+	})
+	if err != nil {
+		return err
+	}
+	meter := &tunnelMeter{until: p.tunnel.ExpiresAt}
+	var wg sync.WaitGroup
+	defer wg.Wait()
+	ctx, cancel := context.WithCancel(ctx)
+	defer cancel()
+	wg.Go(func() { meter.show(ctx, inv) })
+	wg.Go(func() {
+		select {
+		case <-ctx.Done():
+		case <-p.session.Done():
+		}
+		_ = l.Close()
+		p.session.Close() // its streams end, and so their goroutines
+	})
+	for {
+		conn, err := l.Accept()
+		if err != nil {
+			break
+		}
+		wg.Go(func() { inv.carry(ctx, p, conn, meter) })
+	}
+	if ctx.Err() != nil {
+		return nil // to end it with Ctrl-C is what one does
+	}
+	return p.explain(ctx)
+}
+
+// carry forwards one connection.
+func (inv *invocation) carry(ctx context.Context, p *passage, conn net.Conn, meter *tunnelMeter) {
+	defer conn.Close()
+	s, err := p.stream(ctx)
+	if err != nil {
+		if ctx.Err() == nil {
+			fmt.Fprintf(inv.Err, "bulkhead: a connection was refused: %s\n", tame(errs.UserText(err)))
+		}
+		mux.Break(conn)
+		return
+	}
+	defer s.Close()
+	meter.open.Add(1)
+	defer meter.open.Add(-1)
+	_, _, _ = mux.Pipe(counted{conn.(*net.TCPConn), &meter.sent}, counted{s, &meter.received}) //nolint:forcetypeassert // it came from a TCP listener
+}

@@ -1,0 +1,67 @@
+package cli
+
+import (
+	"context"
+	"fmt"
+	"sync/atomic"
+	"time"
+
+	"bulkhead/internal/mux"
+)
+
+// tunnelMeter is what goes through a tunnel, for the people who wait for it.
+type tunnelMeter struct {
+	until                time.Time
+	sent, received, open atomic.Int64
+}
+
+// show keeps one line at a terminal true, once a second; elsewhere it says nothing.
+func (m *tunnelMeter) show(ctx context.Context, inv *invocation) {
+	if !isTerminal(inv.Err) {
+		return
+	}
+	tick := time.NewTicker(time.Second)
+	defer tick.Stop()
+	defer fmt.Fprint(inv.Err, "\r\x1b[K")
+	var sent, received int64
+	for {
+		select {
+		case now := <-tick.C:
+			s, r := m.sent.Load(), m.received.Load()
+			fmt.Fprintf(inv.Err, "\r\x1b[K%d open  up %s/s  down %s/s  %s left  Ctrl-C ends it",
+				m.open.Load(), size(s-sent), size(r-received), m.until.Sub(now).Round(time.Second))
+			sent, received = s, r
+		case <-ctx.Done():
+			return
+		}
+	}
+}
+
+func size(n int64) string {
+	switch {
+	case n >= 1<<20:
+		return fmt.Sprintf("%.1f MiB", float64(n)/(1<<20))
+	case n >= 1<<10:
+		return fmt.Sprintf("%.1f KiB", float64(n)/(1<<10))
+	default:
+		return fmt.Sprintf("%d B", n)
+	}
+}
+
+// counted counts what is read.
+type counted struct {
+	mux.Half
+	bytes *atomic.Int64
+}
+
+func (c counted) Read(b []byte) (int, error) {
+	n, err := c.Half.Read(b)
+	c.bytes.Add(int64(n))
+	return n, err
+}
+
+// Reset breaks off what is below.
+func (c counted) Reset() error {
+	mux.Break(c.Half)
+	return nil
+}
