@@ -88,8 +88,8 @@ func (c *cache[T]) makeRoom(now time.Time) {
 			delete(c.entries, id)
 		}
 	}
-	for id := range c.entries { // still full: any others, since none is older than a second
-		if len(c.entries) < cacheSize {
+	for id := range c.entries { // still full: any others, since none is older than a second; a tenth, so that not each costs a look at all
+		if len(c.entries) <= cacheSize*9/10 {
 			return
 		}
 		delete(c.entries, id)

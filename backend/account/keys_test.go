@@ -131,11 +131,17 @@ func TestAFloodOfMadeUpIdsNeitherGrowsNorLocksOut(t *testing.T) {
 	t.Parallel()
 	s := newStage(t)
 	_, key := s.create(t)
+	_, late := s.create(t)
+	if _, err := s.Authenticate(t.Context(), here, key); err != nil {
+		t.Error(err)
+	}
 	var all sync.WaitGroup
-	for range 4 {
+	for i := range 4 {
 		all.Go(func() {
-			for range 1500 {
-				if _, err := s.Authenticate(t.Context(), here, string(account.NewAPIKey().Text().Reveal())); errs.KindOf(err) != wire.Unauthenticated {
+			for n := range 1500 {
+				from := account.Client{Address: fmt.Sprintf("192.0.2.%d", i*50+n%50)}
+				_, err := s.Authenticate(t.Context(), from, string(account.NewAPIKey().Text().Reveal()))
+				if kind := errs.KindOf(err); kind != wire.Unauthenticated && kind != wire.Exhausted {
 					t.Error(err)
 				}
 			}
@@ -146,7 +152,112 @@ func TestAFloodOfMadeUpIdsNeitherGrowsNorLocksOut(t *testing.T) {
 		t.Errorf("%d remembered", n)
 	}
 	if _, err := s.Authenticate(t.Context(), here, key); err != nil {
+		t.Errorf("a key that was right before, from where the flood came: %v", err)
+	}
+	if _, err := s.Authenticate(t.Context(), account.Client{Address: "198.51.100.1"}, late); err != nil {
+		t.Errorf("a new key from elsewhere: %v", err)
+	}
+}
+
+func TestWrongKeysFromOneAddressAreSlowedDown(t *testing.T) {
+	t.Parallel()
+	s := newStage(t)
+	var last error
+	for range 60 {
+		_, last = s.Authenticate(t.Context(), here, string(account.NewAPIKey().Text().Reveal()))
+	}
+	kind(t, last, wire.Exhausted)
+	if n := s.store.asked.Load(); n > 51 {
+		t.Errorf("%d look-ups", n)
+	}
+	_, key := s.create(t)
+	s.clock.pass(time.Second)
+	if _, err := s.Authenticate(t.Context(), here, key); err != nil {
+		t.Errorf("a second later, from the same address: %v", err)
+	}
+}
+
+func TestAKeyIsUsedAtABoundedRate(t *testing.T) {
+	t.Parallel()
+	s := newStage(t)
+	_, key := s.create(t)
+	_, other := s.create(t)
+	var refused int
+	for range 500 {
+		if _, err := s.Authenticate(t.Context(), here, key); err != nil {
+			kind(t, err, wire.Exhausted)
+			refused++
+		}
+	}
+	if refused != 100 {
+		t.Errorf("%d of 500 at once were refused", refused)
+	}
+	if _, err := s.Authenticate(t.Context(), here, other); err != nil {
+		t.Errorf("another key: %v", err)
+	}
+	s.clock.pass(time.Second)
+	if _, err := s.Authenticate(t.Context(), here, key); err != nil {
+		t.Errorf("a second later: %v", err)
+	}
+}
+
+func TestTheLastUseOfAKeyIsKeptToTheMinute(t *testing.T) {
+	t.Parallel()
+	s := newStage(t)
+	record, key := s.create(t)
+	used := func() time.Time {
+		r, err := s.Find(t.Context(), record.ID)
+		if err != nil {
+			t.Fatal(err)
+		}
+		return r.LastUsedAt
+	}
+	for range 3 {
+		if _, err := s.Authenticate(t.Context(), here, key); err != nil {
+			t.Fatal(err)
+		}
+		s.clock.pass(10 * time.Second)
+	}
+	first := used()
+	s.clock.pass(time.Minute)
+	if _, err := s.Authenticate(t.Context(), here, key); err != nil {
+		t.Fatal(err)
+	}
+	if first.IsZero() || used().Sub(first) != 90*time.Second {
+		t.Errorf("used at %v, then at %v", first, used())
+	}
+}
+
+func TestAKeyGivesNoScopeThatItDoesNotHave(t *testing.T) {
+	t.Parallel()
+	s := newStage(t)
+	q := s.wish("narrow", 0)
+	q.Scopes = []wire.Flag{wire.PlatformKeys, wire.DeviceRead}
+	_, text, err := s.Create(t.Context(), s.root, someone, q)
+	if err != nil {
+		t.Fatal(err)
+	}
+	narrow, err := s.Authenticate(t.Context(), here, string(text.Reveal()))
+	if err != nil || narrow.InScope(wire.DeviceWrite) || !narrow.InScope(wire.DeviceRead) || narrow.Fresh(s.clock.Now()) {
+		t.Fatalf("%+v, %v", narrow, err)
+	}
+	for _, scopes := range [][]wire.Flag{{account.AllScopes}, {wire.DeviceWrite}, {wire.DeviceRead, wire.ProjectDelete}} {
+		q.Scopes = scopes
+		_, _, err := s.Create(t.Context(), narrow, someone, q)
+		kind(t, err, wire.Denied)
+	}
+	q.Scopes = []wire.Flag{wire.DeviceRead}
+	if _, _, err := s.Create(t.Context(), narrow, someone, q); err != nil {
 		t.Error(err)
+	}
+	stranger := s.root
+	stranger.Owner = false
+	_, _, err = s.Create(t.Context(), stranger, someone, s.wish("as an owner", 0))
+	kind(t, err, wire.Denied)
+	for _, scopes := range [][]wire.Flag{nil, {}, {"device.fly"}, {""}, {"**"}} {
+		q.Scopes = scopes
+		_, _, err := s.Create(t.Context(), s.root, someone, q)
+		kind(t, err, wire.Invalid)
 	}
 }
 

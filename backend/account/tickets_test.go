@@ -34,7 +34,7 @@ func TestATicketOpensOneSessionInOneRealmUnderOneName(t *testing.T) {
 	tickets := account.NewTickets(time.Now)
 	text := issue(t, tickets, alice)
 	p, err := tickets.Redeem(plant.Name(), "1", text)
-	want := realms.Principal{Role: realms.RoleConsole, AuthID: "1", Project: 1, Login: "alice"}
+	want := realms.Principal{Role: realms.RoleConsole, AuthID: "1", Project: 1, Login: "alice", Scopes: "*"}
 	if err != nil || p != want {
 		t.Errorf("%+v, %v", p, err)
 	}

@@ -97,7 +97,7 @@ func (u *uses) forget(id string) {
 	delete(u.keys, id)
 }
 
-// shed makes room for one more: first those that have nothing to say, then any.
+// shed makes room for a tenth more: first those that have nothing to say go, then any.
 func shed[V any](all map[string]V, most int, idle func(V) bool) {
 	if len(all) < most {
 		return
@@ -108,7 +108,7 @@ func shed[V any](all map[string]V, most int, idle func(V) bool) {
 		}
 	}
 	for key := range all {
-		if len(all) < most {
+		if len(all) <= most*9/10 {
 			return
 		}
 		delete(all, key)

@@ -30,7 +30,7 @@ func (b bordered) At(x, y int) color.Color {
 // Blocks draws a URI as a QR code for a terminal: two modules in a character, white on black ground as on paper.
 func Blocks(uri secret.Value) (string, error) {
 	key, err := otp.NewKeyFromURL(string(uri.Reveal()))
-	if err != nil {
+	if err != nil || !strings.HasPrefix(key.URL(), "otpauth://totp/") {
 		return "", fmt.Errorf("factor: not a URI of a second factor")
 	}
 	picture, size, err := modules(key)

@@ -164,6 +164,7 @@ func counted[K comparable](all map[K]*count, key K, limit int, now time.Time, l 
 	return c
 }
 
+// makeRoom makes a tenth of the room at a time, so that a flood of new names does not cost a look at all for each.
 func makeRoom[K comparable, V any](all map[K]V, stale func(V) bool) {
 	if len(all) < maxCounts {
 		return
@@ -174,7 +175,7 @@ func makeRoom[K comparable, V any](all map[K]V, stale func(V) bool) {
 		}
 	}
 	for key := range all { // any: Go's order is random
-		if len(all) < maxCounts {
+		if len(all) <= maxCounts*9/10 {
 			return
 		}
 		delete(all, key)
@@ -203,4 +204,11 @@ func readable(d time.Duration) string {
 		return fmt.Sprintf("%d minutes", (d+time.Minute-1)/time.Minute)
 	}
 	return fmt.Sprintf("%d seconds", (d+time.Second-1)/time.Second)
+}
+
+// Size is how much is remembered.
+func (t *Throttle) Size() int {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	return len(t.each) + len(t.addresses) + len(t.known)
 }

@@ -1,0 +1,168 @@
+package account_test
+
+import (
+	"context"
+	"errors"
+	"strings"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"bulkhead/backend/account"
+	"bulkhead/internal/secret"
+	"bulkhead/wire"
+)
+
+var atProvider = account.Identity{Provider: 7, Issuer: "https://id.example", Subject: "42", Name: "Alice A.", Email: "alice@example.org", JustInTime: true}
+
+func (p *people) identified(who account.Identity) (account.Session, error) {
+	return p.Identified(p.t.Context(), here, account.LoginBrowser, who)
+}
+
+func TestSomebodyNewBecomesAUserWhereTheProviderMay(t *testing.T) {
+	t.Parallel()
+	p := newPeople(t)
+	stranger := atProvider
+	stranger.JustInTime = false
+	_, err := p.identified(stranger)
+	kind(t, err, wire.Unauthenticated)
+	s, err := p.identified(atProvider)
+	if err != nil {
+		t.Fatal(err)
+	}
+	by := p.who(s)
+	if by.Level != account.AAL1 || by.Owner || by.Name != "Alice A." {
+		t.Errorf("%+v", by)
+	}
+	again, err := p.identified(stranger)
+	if err != nil || p.who(again).Key != by.Key {
+		t.Errorf("the second time: %v", err)
+	}
+}
+
+func TestAProvidersWordOnItsOwnFactorsDoesNotRaiseALogin(t *testing.T) {
+	t.Parallel()
+	p := newPeople(t)
+	who := atProvider
+	who.ACR, who.AMR, who.AuthTime = "urn:mace:incommon:iap:gold", []string{"mfa", "hwk"}, p.clock.Now()
+	s, err := p.identified(who)
+	if err != nil || p.who(s).Level != account.AAL1 {
+		t.Errorf("%v", err)
+	}
+}
+
+func TestNobodyIsKnownByAnotherProvidersEMailAddress(t *testing.T) {
+	t.Parallel()
+	p := newPeople(t)
+	s, err := p.identified(atProvider)
+	if err != nil {
+		t.Fatal(err)
+	}
+	thief := atProvider
+	thief.Provider, thief.Issuer, thief.EmailVerified = 8, "https://evil.example", true
+	other, err := p.identified(thief)
+	if err != nil || p.who(other).Key == p.who(s).Key {
+		t.Errorf("the same user by an e-mail address: %v", err)
+	}
+	thief.Subject, thief.JustInTime = "alice@example.org", false
+	_, err = p.identified(thief)
+	kind(t, err, wire.Unauthenticated)
+}
+
+func TestAProvidersOfAProjectSpeaksForItsOwnUsersAlone(t *testing.T) {
+	t.Parallel()
+	p := newPeople(t)
+	if _, err := p.identified(atProvider); err != nil {
+		t.Fatal(err)
+	}
+	who := atProvider // a project's administrator has configured the platform's issuer
+	who.Provider, who.Project = 9, 5
+	_, err := p.identified(who)
+	kind(t, err, wire.Unauthenticated)
+	p.refusedFor("another project")
+}
+
+func TestNoProviderSpeaksForLocalAccounts(t *testing.T) {
+	t.Parallel()
+	p := newPeople(t)
+	p.user("alice")
+	for _, who := range []account.Identity{
+		{Provider: 7, Issuer: account.LocalIssuer, Subject: "alice", JustInTime: true},
+		{Issuer: account.LocalIssuer, Subject: "alice"},
+		{Provider: 7, Issuer: "https://id.example", JustInTime: true},
+		{Provider: 7, Subject: "42", JustInTime: true},
+		{Provider: 7, Issuer: "https://id.example", Subject: strings.Repeat("x", 256), JustInTime: true},
+		{},
+	} {
+		_, err := p.identified(who)
+		kind(t, err, wire.Unauthenticated)
+	}
+}
+
+func TestANameCarriesNoControlCharacters(t *testing.T) {
+	t.Parallel()
+	p := newPeople(t)
+	who := atProvider
+	who.Name = "\x1b[2Jroot\u202egnp\n" + strings.Repeat("ü", 300)
+	s, err := p.identified(who)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if name := p.who(s).Name; !strings.HasPrefix(name, "[2Jrootgnpü") || len([]rune(name)) != 200 {
+		t.Errorf("%q", name)
+	}
+}
+
+func TestTheProvidersTokenComesBackForLogoutOnly(t *testing.T) {
+	t.Parallel()
+	p := newPeople(t)
+	who := atProvider
+	who.IDToken = secret.FromString("canary-id-token")
+	s, err := p.identified(who)
+	if err != nil {
+		t.Fatal(err)
+	}
+	provider, token, err := p.IDToken(t.Context(), p.who(s))
+	if err != nil || provider != 7 || string(token.Reveal()) != "canary-id-token" {
+		t.Errorf("%v, %v", provider, err)
+	}
+	p.user("bob")
+	if provider, token, err = p.IDToken(t.Context(), p.who(p.first(here, "bob"))); err != nil || provider != 0 || !token.IsZero() {
+		t.Errorf("local: %v, %v", provider, err)
+	}
+}
+
+// idle is a store with one login that has ended.
+type idle struct {
+	account.LoginStore
+	reaped [][]string
+}
+
+func (i *idle) ReapLogins(context.Context, time.Time) ([]string, error) {
+	if len(i.reaped) == 0 {
+		return nil, errors.New("down")
+	}
+	ids := i.reaped[0]
+	i.reaped = i.reaped[1:]
+	return ids, nil
+}
+
+func TestWhatAnIdleLoginHasOpenedIsEndedWithinASecond(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		var ended []string
+		logins := account.NewLogins(account.LoginsConfig{
+			Store: &idle{reaped: [][]string{nil, {"a", "b"}}}, Now: time.Now, Log: quiet, Ended: func(id string) { ended = append(ended, id) },
+		})
+		ctx, stop := context.WithCancel(t.Context())
+		done := make(chan struct{})
+		go func() { defer close(done); logins.Serve(ctx) }()
+		<-time.After(2*time.Second + time.Millisecond)
+		synctest.Wait()
+		if len(ended) != 2 {
+			t.Errorf("ended %v", ended)
+		}
+		stop()
+		<-done
+	})
+}
