@@ -70,6 +70,9 @@ func lookup(environ []string, name string) string {
 
 // Put remembers a context and makes it the current one where there is none.
 func (c Contexts) Put(name string, context Context) error {
+	if !contextName.MatchString(name) {
+		return errs.E(wire.Invalid, "%q is no name of a context", name)
+	}
 	if err := c.makeDir(); err != nil {
 		return err
 	}
