@@ -10,17 +10,25 @@ import (
 	"bulkhead/wire"
 )
 
+// ProviderPath names a provider of the server in a path.
+type ProviderPath struct {
+	PlatformPath
+	Provider string `path:"provider" maxLength:"63" doc:"Name or key"`
+}
+
+// ProjectProviderPath names a provider of a project in a path.
+type ProjectProviderPath struct {
+	ProjectPath
+	Provider string `path:"provider" maxLength:"63" doc:"Name or key"`
+}
+
 type (
-	providerInput struct {
-		PlatformPath
-		Provider string `path:"provider" maxLength:"63" doc:"Name or key"`
-	}
 	providerCreateInput struct {
 		PlatformPath
 		Body ProviderCreate
 	}
 	providerUpdateInput struct {
-		providerInput
+		ProviderPath
 		Condition
 		Body ProviderUpdate
 	}
@@ -32,12 +40,8 @@ type (
 		ProjectPath
 		Body ProviderCreate
 	}
-	projectProviderInput struct {
-		ProjectPath
-		Provider string `path:"provider" maxLength:"63" doc:"Name or key"`
-	}
 	projectProviderUpdateInput struct {
-		projectProviderInput
+		ProjectProviderPath
 		Condition
 		Body ProviderUpdate
 	}
@@ -105,11 +109,11 @@ func (a *API) makeProvider(ctx context.Context, c caller, project wire.Key, body
 	return &reply[Provider]{ETag: etagOf(p.Revision), Location: location(append(collection, p.Key.String())...), Body: a.providerOf(p)}, nil
 }
 
-func (a *API) getProvider(ctx context.Context, _ caller, in *providerInput) (*reply[Provider], error) {
+func (a *API) getProvider(ctx context.Context, _ caller, in *ProviderPath) (*reply[Provider], error) {
 	return a.showProvider(ctx, 0, in.Provider)
 }
 
-func (a *API) getProjectProvider(ctx context.Context, _ caller, in *projectProviderInput) (*reply[Provider], error) {
+func (a *API) getProjectProvider(ctx context.Context, _ caller, in *ProjectProviderPath) (*reply[Provider], error) {
 	return a.showProvider(ctx, in.found.Key, in.Provider)
 }
 
@@ -153,11 +157,11 @@ func (a *API) changeProvider(ctx context.Context, c caller, project wire.Key, te
 	return &reply[Provider]{ETag: etagOf(p.Revision), Body: a.providerOf(p)}, nil
 }
 
-func (a *API) deleteProvider(ctx context.Context, c caller, in *providerInput) (*nothing, error) {
+func (a *API) deleteProvider(ctx context.Context, c caller, in *ProviderPath) (*nothing, error) {
 	return a.dropProvider(ctx, c, 0, in.Provider)
 }
 
-func (a *API) deleteProjectProvider(ctx context.Context, c caller, in *projectProviderInput) (*nothing, error) {
+func (a *API) deleteProjectProvider(ctx context.Context, c caller, in *ProjectProviderPath) (*nothing, error) {
 	return a.dropProvider(ctx, c, in.found.Key, in.Provider)
 }
 
