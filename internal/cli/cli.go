@@ -65,6 +65,10 @@ func (inv *invocation) fail(ctx context.Context, err error) int {
 		fmt.Fprintf(inv.Err, "bulkhead: %s\n", tame(failed.Error()))
 		return exitVerification
 	}
+	if failed := new(verificationError); errors.As(err, &failed) {
+		fmt.Fprintf(inv.Err, "bulkhead: %s\n", tame(failed.Error()))
+		return exitVerification
+	}
 	if ctx.Err() != nil && errs.KindOf(err) == wire.Canceled {
 		fmt.Fprintln(inv.Err, "bulkhead: interrupted")
 		return errs.Of(wire.Canceled).Exit
@@ -103,7 +107,7 @@ func (inv *invocation) root() *cobra.Command {
 	root.AddCommand(
 		inv.devCommand(), inv.serveCommand(), inv.configCommand(), inv.versionCommand(), inv.doctorCommand(), inv.contextCommand(), inv.loginCommand(), inv.logoutCommand(), inv.whoamiCommand(),
 		inv.projectCommand(), inv.appCommand(), inv.deviceCommand(), inv.realmCommand(), inv.sessionCommand(), inv.apikeyCommand(), inv.privilegeCommand(), inv.groupCommand(), inv.memberCommand(), inv.providerCommand(), inv.userCommand(), inv.serviceAccountCommand(), inv.keysCommand(),
-		inv.tunnelCommand(), inv.sshCommand(), inv.callCommand(), inv.publishCommand(), inv.subscribeCommand(), inv.historyCommand(), inv.dbCommand(), inv.auditCommand(),
+		inv.tunnelCommand(), inv.sshCommand(), inv.callCommand(), inv.publishCommand(), inv.subscribeCommand(), inv.historyCommand(), inv.dbCommand(), inv.auditCommand(), inv.auditCommand(),
 	)
 	return root
 }
