@@ -15,6 +15,7 @@ type (
 	loginBody struct {
 		Waiting   string // what goes on afterwards
 		Name      string
+		Wrong     bool // it is the fields that are wrong
 		Domains   bool
 		Providers []providerLink
 	}
@@ -45,7 +46,7 @@ func (p *Pages) showLogin(w http.ResponseWriter, r *request, to, name string, fa
 	if err != nil {
 		return err
 	}
-	body := loginBody{Name: name, Domains: len(choices) > 0}
+	body := loginBody{Name: name, Wrong: problem != "" && r.URL.Path == "/login", Domains: len(choices) > 0}
 	if leads(strings.SplitN(to, "?", 2)[0], "/device") {
 		body.Waiting = "Then you can approve the command line that waits."
 	}

@@ -164,7 +164,10 @@ func TestAProvidersOutageIsToldOnTheLoginPage(t *testing.T) {
 	s := newStage(t)
 	s.outside.fault = unavailable("Sample provider does not answer")
 	b := s.browser()
-	b.want(b.get("/login/oidc/sample"), http.StatusConflict, "Sample provider does not answer.")
+	a := b.want(b.get("/login/oidc/sample"), http.StatusConflict, "Sample provider does not answer.")
+	if strings.Contains(a.body, "aria-invalid") || !strings.Contains(a.body, `role="alert"`) {
+		t.Error("nothing was wrong in the fields")
+	}
 }
 
 func TestLogoutEndsTheLoginHereAndAtItsProvider(t *testing.T) {
