@@ -55,7 +55,6 @@ type Options struct {
 	Log         *slog.Logger
 	Version     string
 	AuditPatrol time.Duration // between two checks of the whole audit log; 0: five minutes
-	AuditPatrol time.Duration // between two checks of the whole audit log; 0: five minutes
 	// Mount gives further handlers by pattern of http.ServeMux, for a server whose public URL it is told. It may be nil.
 	Mount func(public string) (map[string]http.Handler, error)
 }
