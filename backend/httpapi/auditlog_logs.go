@@ -62,14 +62,34 @@ func (a *API) logTarget(ctx context.Context, l ledger.Log) (Target, error) {
 }
 
 type tileInput struct {
-	logInput
+	Log  string `path:"log" maxLength:"20" doc:"platform, logs or the key of a project"`
 	Path string `path:"path" maxLength:"100" doc:"LEVEL/PLACE or entries/PLACE, with .p/WIDTH where it is not full: see C2SP tlog-tiles"`
+	log  ledger.Log
 }
 
-type consistencyInput struct {
-	logInput
-	From int64 `query:"from" minimum:"1" required:"true" doc:"The older size"`
+func (in *tileInput) target(ctx context.Context, a *API) (Target, error) {
+	of := logInput{Log: in.Log}
+	on, err := of.target(ctx, a)
+	in.log = of.log
+	return on, err
 }
+
+func (*tileInput) wants(on Target) wire.Flag { return auditFlag(on) }
+
+type consistencyInput struct {
+	Log  string `path:"log" maxLength:"20" doc:"platform, logs or the key of a project"`
+	From int64  `query:"from" minimum:"1" required:"true" doc:"The older size"`
+	log  ledger.Log
+}
+
+func (in *consistencyInput) target(ctx context.Context, a *API) (Target, error) {
+	of := logInput{Log: in.Log}
+	on, err := of.target(ctx, a)
+	in.log = of.log
+	return on, err
+}
+
+func (*consistencyInput) wants(on Target) wire.Flag { return auditFlag(on) }
 
 type entryInput struct {
 	Sequence int64 `path:"sequence" minimum:"1"`
