@@ -69,7 +69,7 @@ func (s *Snapshot) explain(e *explainer, by Subject, flag wire.Flag) {
 		return
 	}
 	if e.on.Kind == wire.AssetPlatform || e.on.Project == 0 {
-		s.explainPlatform(e, p)
+		s.explainPlatform(e, *p)
 	}
 	if at, ok := s.projects.get(e.on.Project); ok && e.on.Kind != wire.AssetPlatform {
 		h, has := at.holders.get(by.Key)
@@ -139,7 +139,7 @@ func (e *explainer) grants(h *holder, at *project, in []wire.Key) {
 		e.each(h.direct[refOf(e.on)], "on this")
 	}
 	for _, group := range in {
-		e.each(h.direct[ref{group, groupCode}], "on a group that it is in")
+		e.each(h.direct[ref(group)<<codeBits|groupCode], "on a group that it is in")
 	}
 	if len(e.out.Reasons) == before {
 		e.add("grant", silent, "nobody has granted it")

@@ -133,7 +133,7 @@ func (s *Snapshot) Conveys(projectKey, group wire.Key) (flags Set) {
 		return 0
 	}
 	for _, h := range at.holders.all {
-		for _, g := range h.direct[ref{group, groupCode}] {
+		for _, g := range h.direct[ref(group)<<codeBits|groupCode] {
 			flags |= g.flags
 		}
 		if h.limited && slices.Contains(h.groups, group) {

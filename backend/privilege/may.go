@@ -85,7 +85,10 @@ func (h *holder) may(at *project, bit Set, on Asset, now int64) bool {
 	if bit == reading[wire.AssetProject] {
 		return true
 	}
-	in := at.groupsOf(on)
+	var in []wire.Key
+	if h.onGroups || h.limited {
+		in = at.groupsOf(on)
+	}
 	if !h.reaches(on, in) {
 		return false
 	}
@@ -99,14 +102,14 @@ func (h *holder) may(at *project, bit Set, on Asset, now int64) bool {
 		return true
 	}
 	for _, group := range in {
-		if allowed(h.direct[ref{group, groupCode}], bit, now) {
+		if allowed(h.direct[ref(group)<<codeBits|groupCode], bit, now) {
 			return true
 		}
 	}
 	return false
 }
 
-var groupCode = refOf(Asset{Kind: wire.AssetGroup}).code
+var groupCode = refOf(Asset{Kind: wire.AssetGroup})
 
 // groupsOf gives the groups that a device is in; none of anything else.
 func (p *project) groupsOf(a Asset) []wire.Key {

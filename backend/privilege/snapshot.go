@@ -10,7 +10,7 @@ import (
 
 // Snapshot is all that decisions are made of, at one moment. It is immutable. The zero Snapshot denies everything.
 type Snapshot struct {
-	principals table[Principal]
+	principals table[*Principal]
 	projects   table[*project] // zero is the key of what the platform owns
 }
 
@@ -58,6 +58,8 @@ type holder struct {
 	apps    []wire.Key // that it owns
 	wide    []given    // on the project
 	direct  map[ref][]given
+	// onGroups says that there are grants on groups in direct.
+	onGroups bool
 }
 
 // given is a grant, ready to decide.
@@ -67,15 +69,14 @@ type given struct {
 	grant       *Grant
 }
 
-// ref names an asset within its project.
-type ref struct {
-	key  wire.Key
-	code uint16
-}
+// ref names an asset within its project: its key, and in the lowest bits the code of its kind and stage.
+type ref uint64
+
+const codeBits = 3
 
 // The codes of kinds and stages. What is neither has code zero, which no grant has.
 func refOf(a Asset) ref {
-	var code uint16
+	var code ref
 	switch a.Kind {
 	case wire.AssetProject:
 		code = 1
@@ -95,14 +96,14 @@ func refOf(a Asset) ref {
 			code = 7
 		}
 	}
-	return ref{a.Key, code}
+	return ref(a.Key)<<codeBits | code
 }
 
 // NewSnapshot builds a snapshot.
 func NewSnapshot(principals []Principal, projects []Project) *Snapshot {
 	s := &Snapshot{}
-	for _, p := range principals {
-		s.principals.fill(p.Key, p)
+	for i := range principals {
+		s.principals.fill(principals[i].Key, &principals[i])
 	}
 	for _, p := range projects {
 		s.projects.fill(p.Key, build(p))
@@ -113,8 +114,8 @@ func NewSnapshot(principals []Principal, projects []Project) *Snapshot {
 // WithPrincipals gives a snapshot in which principals are replaced; those of none are gone.
 func (s *Snapshot) WithPrincipals(all []Principal) *Snapshot {
 	next := &Snapshot{projects: s.projects}
-	for _, p := range all {
-		next.principals.fill(p.Key, p)
+	for i := range all {
+		next.principals.fill(all[i].Key, &all[i])
 	}
 	return next
 }
@@ -245,6 +246,7 @@ func (h *holder) give(project wire.Key, g *Grant) {
 	if h.direct == nil {
 		h.direct = map[ref][]given{}
 	}
+	h.onGroups = h.onGroups || g.Asset.Kind == wire.AssetGroup
 	at := refOf(g.Asset)
 	h.direct[at] = append(h.direct[at], one)
 }
