@@ -73,7 +73,7 @@ func (r *RelyingParty) begin(ctx context.Context, ask Ask) (Provider, Start, err
 	}
 	sealed, err := r.transactions.seal(tx)
 	if err != nil {
-		return row.Provider, Start{}, errs.Wrap("oidc: begin", err)
+		return row.Provider, Start{}, err
 	}
 	client := r.client(row.Provider, e)
 	return row.Provider, Start{URL: client.AuthCodeURL(tx.State, options(row.Provider, ask, tx)...), Transaction: sealed}, nil

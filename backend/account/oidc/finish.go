@@ -14,7 +14,12 @@ import (
 	"bulkhead/internal/secret"
 )
 
-const maxCode = 4096
+// Limits of what a provider answers. A signature is as long as its key, and to check one by a key of a million bits takes
+// minutes.
+const (
+	maxCode  = 4096
+	maxToken = 32 << 10
+)
 
 // finish decides whether to believe. The browser, the query and the provider's answers may all be an attacker's; what is
 // ours is the sealed transaction, the row, and what is fetched from the issuer's own endpoints.
@@ -107,6 +112,9 @@ func (r *RelyingParty) exchange(ctx context.Context, row Sealed, e *endpoints, t
 	raw, ok := token.Extra("id_token").(string)
 	if !ok || raw == "" {
 		return nil, "", refuse("the provider gave no ID token")
+	}
+	if len(raw) > maxToken {
+		return nil, "", refuse("the ID token has more than %d characters", maxToken)
 	}
 	return token, raw, nil
 }

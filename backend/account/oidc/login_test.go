@@ -246,6 +246,17 @@ func TestTheIssuerOfTheAnswerIsDemandedWhereTheProviderAdvertisesIt(t *testing.T
 	}
 }
 
+func TestAPathThatNoCookieHoldsIsRefusedAtOnce(t *testing.T) {
+	t.Parallel()
+	s, p := newStage(t), newProvider(t)
+	s.add("company", p)
+	_, err := s.party.Begin(t.Context(), browser, oidc.Ask{Slug: "company", ReturnTo: "/?" + strings.Repeat("&", 990)})
+	s.refused(err, wire.Unauthenticated, "too long")
+	if trip := s.begin("company", p, func(a *oidc.Ask) { a.ReturnTo = "/" + strings.Repeat("ä", 490) }); len(trip.transaction) > 4000 {
+		t.Errorf("%d characters", len(trip.transaction))
+	}
+}
+
 func TestAStateThatIsWrongLeavesTheTransactionToItsOwner(t *testing.T) {
 	t.Parallel()
 	s, p := newStage(t), newProvider(t)

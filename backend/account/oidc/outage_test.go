@@ -2,6 +2,7 @@ package oidc_test
 
 import (
 	"context"
+	"encoding/json"
 	"errors"
 	"net"
 	"net/http"
@@ -10,7 +11,6 @@ import (
 	"time"
 
 	"bulkhead/backend/account/oidc"
-	"bulkhead/internal/errs"
 	"bulkhead/wire"
 )
 
@@ -131,6 +131,7 @@ func TestAProviderThatFailsAtTheEndIsSaidToBeSo(t *testing.T) {
 func TestTheServersOwnNetworkIsNotAskedForAProject(t *testing.T) {
 	t.Parallel()
 	s := newStage(t)
+	tenant := s.project("plant-a")
 	listener, err := net.Listen("tcp", "127.0.0.1:0")
 	if err != nil {
 		t.Fatal(err)
@@ -145,16 +146,41 @@ func TestTheServersOwnNetworkIsNotAskedForAProject(t *testing.T) {
 		}
 	}()
 	_, port, _ := net.SplitHostPort(listener.Addr().String())
-	for name, host := range map[string]string{"an-address": "127.0.0.1", "a-name": "localhost", "mapped": "[::ffff:127.0.0.1]", "short": "127.1", "number": "2130706433"} {
+	for name, host := range map[string]string{"an-address": "127.0.0.1", "a-name": "localhost", "mapped": "[::ffff:127.0.0.1]"} {
 		p := &provider{issuer: "https://" + host + ":" + port}
-		s.add(name, p, func(row *oidc.Provider) { row.PrivateNetwork = false })
-		_, err := s.party.Begin(t.Context(), browser, oidc.Ask{Slug: name})
-		if errs.KindOf(err) != wire.Unavailable {
-			t.Errorf("%s: %v", name, err)
+		for _, project := range []wire.Key{0, tenant} {
+			made := s.add(name, p, func(row *oidc.Provider) {
+				row.PrivateNetwork, row.Project = false, project
+				if project != 0 {
+					row.Issuer += "/of-a-project"
+				}
+			})
+			_, err := s.party.Begin(t.Context(), browser, oidc.Ask{Slug: made.Slug()})
+			s.refused(err, wire.Unavailable, "to which this server does not connect")
+			if told := string(must(json.Marshal(s.notes.last(t)))); project != 0 && strings.Contains(told, "127.0.0.1:"+port) && !strings.Contains(host, "127.0.0.1") {
+				t.Errorf("%s: a project is told of our network: %s", name, told)
+			}
 		}
 	}
 	_ = listener.Close()
 	<-came
+}
+
+func TestAProjectDoesNotLearnWhichNamesThereAre(t *testing.T) {
+	t.Parallel()
+	s := newStage(t)
+	tenant := s.project("plant-a")
+	reasons := map[string]bool{}
+	for name, host := range map[string]string{"inside": "localhost", "nowhere": "no-such-host.invalid"} {
+		p := &provider{issuer: "https://" + host + ":1"}
+		made := s.add(name, p, func(row *oidc.Provider) { row.PrivateNetwork, row.Project = false, tenant })
+		_, err := s.party.Begin(t.Context(), browser, oidc.Ask{Slug: made.Slug()})
+		s.refused(err, wire.Unavailable, "cannot be reached, or is at an address")
+		reasons[string(s.notes.last(t).After)] = true
+	}
+	if len(reasons) != 1 {
+		t.Errorf("told apart by %v", reasons)
+	}
 }
 
 func TestASlowProviderKeepsNobodyElseWaiting(t *testing.T) {

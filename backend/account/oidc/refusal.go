@@ -32,6 +32,20 @@ func (o *outage) Unwrap() error { return o.cause }
 const tryAgain = "this login could not be completed: it may have taken more than ten minutes, or gone on in another window. " +
 	"Start again from the login page; if it fails again, ask your administrator, for whom the audit log has the reason"
 
+// insideError is a failure that tells of this server's own network: which names and addresses there are in it.
+type insideError struct{ text string }
+
+func (e *insideError) Error() string { return e.text }
+
+// reasonOf is what the audit log is told of an outage. A project's administrators read it who have chosen the host.
+func reasonOf(p Provider, cause error) string {
+	var inside *insideError
+	if p.Project != 0 && errors.As(cause, &inside) {
+		return "the provider cannot be reached, or is at an address to which this server does not connect"
+	}
+	return "the provider " + cause.Error()
+}
+
 // told notes why somebody is refused, and gives the one message that the caller reads.
 func (r *RelyingParty) told(ctx context.Context, from account.Client, p Provider, err error) error {
 	var refused *refusal
@@ -43,7 +57,7 @@ func (r *RelyingParty) told(ctx context.Context, from account.Client, p Provider
 		r.note(ctx, from, p, refused.reason)
 		return errs.As(wire.Unauthenticated, err, tryAgain)
 	case errors.As(err, &out) && ctx.Err() == nil:
-		r.note(ctx, from, p, "the provider "+out.Error())
+		r.note(ctx, from, p, reasonOf(p, out.cause))
 		return errs.As(wire.Unavailable, err, "%s does not answer as it should: try again in a minute, or log in another way", p.Title)
 	default:
 		return errs.Wrap("oidc: login", err)
@@ -54,9 +68,12 @@ func (r *RelyingParty) told(ctx context.Context, from account.Client, p Provider
 func transportFault(err error) error {
 	var private *privateError
 	var failed *url.Error
+	var lookup *net.DNSError
 	switch {
 	case errors.As(err, &private):
-		return errors.New("is at " + private.Error())
+		return &insideError{"is at " + private.Error()}
+	case errors.As(err, &lookup):
+		return &insideError{"cannot be reached: " + clip(lookup.Err)}
 	case errors.Is(err, errTooLong):
 		return errTooLong
 	case errors.As(err, &failed) && failed.Timeout(), errors.Is(err, context.DeadlineExceeded):

@@ -76,7 +76,11 @@ func TestForgedTokensAreRefused(t *testing.T) {
 		"JSON in place of a token": {"malformed", func(c map[string]any) string { return string(must(jsonOf(c))) }},
 		"not a token":              {"malformed", func(map[string]any) string { return "x.y.z" }},
 		"four parts":               {"malformed", func(c map[string]any) string { return signed("RS256", rsaKey(), c, nil) + ".x" }},
-		"no token":                 {"gave no ID token", func(map[string]any) string { return "" }},
+		"a token of a giant": {"more than 32768 characters", func(c map[string]any) string {
+			c["pad"] = strings.Repeat("x", 30<<10)
+			return signed("RS256", rsaKey(), c, nil)
+		}},
+		"no token": {"gave no ID token", func(map[string]any) string { return "" }},
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()

@@ -23,7 +23,8 @@ type transaction struct {
 	Begun    time.Time     `json:"t"`
 }
 
-// maxUsed bounds the memory of transactions that were used.
+// maxUsed bounds the memory of transactions that were used. Beyond it the oldest are forgotten: refusing would let a flood
+// keep everybody out, and who has all of an old transaction in hand could as well begin a new one.
 const maxUsed = 100_000
 
 const maxTransaction = 4000 // characters: browsers keep cookies of 4096
@@ -67,7 +68,11 @@ func (t *transactions) seal(tx transaction) (secret.Value, error) {
 	if err != nil {
 		return secret.Value{}, err
 	}
-	return secret.FromString(base64.RawURLEncoding.EncodeToString(sealed)), nil
+	cookie := base64.RawURLEncoding.EncodeToString(sealed)
+	if len(cookie) > maxTransaction {
+		return secret.Value{}, refuse("the address to return to is too long")
+	}
+	return secret.FromString(cookie), nil
 }
 
 // open gives the transaction of a cookie of ours that is young enough.
@@ -99,15 +104,12 @@ func (t *transactions) use(tx transaction) error {
 	t.mu.Lock()
 	defer t.mu.Unlock()
 	now := t.now()
-	for len(t.oldest) > 0 && !now.Before(t.used[t.oldest[0]]) {
+	for len(t.oldest) > 0 && (len(t.oldest) >= maxUsed || !now.Before(t.used[t.oldest[0]])) {
 		delete(t.used, t.oldest[0])
 		t.oldest = t.oldest[1:]
 	}
 	if _, before := t.used[id]; before {
 		return refuse("the transaction was used before")
-	}
-	if len(t.used) >= maxUsed {
-		return refuse("too many logins within %s", TransactionLife)
 	}
 	t.used[id] = now.Add(TransactionLife)
 	t.oldest = append(t.oldest, id)

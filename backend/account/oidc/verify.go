@@ -105,7 +105,7 @@ func tokenFault(err error) error {
 	switch {
 	case errors.As(err, &expired):
 		return refuse("the ID token has expired")
-	case strings.Contains(text, "fetching keys"):
+	case strings.HasPrefix(text, "failed to verify signature: fetching keys"):
 		return &outage{errors.New("the provider's keys cannot be read")}
 	default:
 		return refuse("the ID token is not valid: %s", clip(strings.TrimPrefix(text, "oidc: ")))
