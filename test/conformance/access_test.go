@@ -99,7 +99,7 @@ var access = []feature{
 			p.answerSCRAM(secret.FromString("wrong"))
 			p.aborted("wamp.error.authentication_failed")
 		}},
-		{says: "Argon2", optional: true, lacks: "secrets here are random and long: a slow key derivation protects none of them", holds: func(c *check) {
+		{says: "Argon2", optional: true, lacks: "secrets here are random and long, so a slow key derivation protects none of them; autobahn-python's scram, a prototype of an older draft, works with nothing else", holds: func(c *check) {
 			c.same("the key derivation", c.scram().extra["kdf"], "argon2id13")
 		}},
 		{says: "channel binding", optional: true, lacks: "TLS 1.3 has no tls-unique", holds: func(c *check) {

@@ -193,7 +193,7 @@ var protocolErrors = []aspect{
 		a.aborted(violation)
 		b.subscribe("some.topic", dict{})
 	}},
-	{says: "a request id that skips", lacks: "clients in use, such as Thruway, draw their request ids at random as older drafts had it",
+	{says: "a request id that skips", lacks: "the ids of clients in use skip: nexus's client takes a number and then sends, so two goroutines swap theirs, and Thruway draws them at random as older drafts had it; an id is refused while a call has it, and nothing here needs more",
 		holds: func(c *check) {
 			p := c.join()
 			p.send(subscribe, 7, dict{}, "some.topic")

@@ -71,6 +71,12 @@ var advancedEvents = []feature{
 			b.publish("some.topic", dict{"eligible": list{}})
 			a.nothing()
 		}},
+		{says: "a list of the eligible by any other attribute admits nobody, since nobody has proved one", holds: func(c *check) {
+			a, b := c.two()
+			a.subscribe("some.topic", dict{})
+			b.publish("some.topic", dict{"eligible_xauthteam": list{"a"}})
+			a.nothing()
+		}},
 	}},
 	{"Publisher identification", []aspect{
 		announced("broker", "publisher_identification"),
@@ -153,7 +159,7 @@ var advancedEvents = []feature{
 		}},
 		{says: "who does not ask gets none", holds: func(c *check) {
 			a, b := c.two()
-			b.publish("some.topic", dict{"retain": true})
+			b.publish("some.topic", dict{"retain": true}, list{"old"})
 			a.subscribe("some.topic", dict{})
 			a.nothing()
 		}},
@@ -163,6 +169,13 @@ var advancedEvents = []feature{
 			b.publish("some.topic", dict{"retain": true, "exclude_authid": list{a.welcome["authid"]}}, list{"for others"})
 			sub := a.subscribe("some.topic", dict{"get_retained": true})
 			c.same("the event", at(c, listAt(c, a.receive(sub), 4), 0), "for all")
+		}},
+		{says: "one without arguments takes the place of the last and is not kept, so that a topic can be cleared", holds: func(c *check) {
+			a, b := c.two()
+			b.publish("some.topic", dict{"retain": true}, list{"old"})
+			b.publish("some.topic", dict{"retain": true})
+			a.subscribe("some.topic", dict{"get_retained": true})
+			a.nothing()
 		}},
 	}},
 	{"Subscription revocation", []aspect{
