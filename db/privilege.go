@@ -282,7 +282,7 @@ func (p *Privileges) PrincipalNamed(ctx context.Context, project wire.Key, text 
 	key, _ := wire.ParseKey(text)
 	found, err := list(ctx, p.db.pool, scanPerson, selectPersons+`
 		WHERE COALESCE(u.project_key, s.project_key, $1) = $1
-			AND (p.key = $2 OR p.name = $3 OR u.issuer = 'local' AND u.subject = $3 OR u.email <> '' AND lower(u.email) = lower($3))
+			AND (p.key = $2 OR p.name = $3 OR u.subject = $3 OR u.email <> '' AND lower(u.email) = lower($3))
 		ORDER BY p.key = $2 DESC, u.issuer = 'local' AND u.subject = $3 DESC LIMIT 2`, project, key, text)
 	switch {
 	case err != nil:

@@ -10,6 +10,15 @@ import (
 )
 
 type (
+	// ownersInput takes a page's parameters as all lists do; owners and offers are few, so all of them are one page.
+	ownersInput struct {
+		ProjectPath
+		Page
+	}
+	offersInput struct {
+		SelfPath
+		Page
+	}
 	ownerInput struct {
 		ProjectPath
 		Owner string `path:"owner" maxLength:"320" doc:"Key, login name, display name or e-mail address"`
@@ -40,7 +49,7 @@ func (a *API) registerOwners() {
 	handle(a, route{method: http.MethodDelete, path: "/transfers/{transfer}", id: "decline-transfer", tag: "owners", summary: "Refuse a project that one is offered", flag: wire.Self}, a.declineTransfer)
 }
 
-func (a *API) listOwners(ctx context.Context, _ caller, in *ProjectPath) (*reply[List[Owner]], error) {
+func (a *API) listOwners(ctx context.Context, _ caller, in *ownersInput) (*reply[List[Owner]], error) {
 	found, err := a.Granting.Owners(ctx, in.found.Key)
 	if err != nil {
 		return nil, err
@@ -90,11 +99,11 @@ func (a *API) offers(ctx context.Context, project, to wire.Key) (*reply[List[Tra
 	return &reply[List[Transfer]]{Body: List[Transfer]{Items: shown}}, err
 }
 
-func (a *API) listProjectTransfers(ctx context.Context, _ caller, in *ProjectPath) (*reply[List[Transfer]], error) {
+func (a *API) listProjectTransfers(ctx context.Context, _ caller, in *ownersInput) (*reply[List[Transfer]], error) {
 	return a.offers(ctx, in.found.Key, 0)
 }
 
-func (a *API) listTransfers(ctx context.Context, c caller, _ *SelfPath) (*reply[List[Transfer]], error) {
+func (a *API) listTransfers(ctx context.Context, c caller, _ *offersInput) (*reply[List[Transfer]], error) {
 	return a.offers(ctx, 0, c.by.Key)
 }
 

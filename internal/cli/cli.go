@@ -65,10 +65,6 @@ func (inv *invocation) fail(ctx context.Context, err error) int {
 		fmt.Fprintf(inv.Err, "bulkhead: %s\n", tame(failed.Error()))
 		return exitVerification
 	}
-	if failed := new(verificationError); errors.As(err, &failed) {
-		fmt.Fprintf(inv.Err, "bulkhead: %s\n", tame(failed.Error()))
-		return exitVerification
-	}
 	if ctx.Err() != nil && errs.KindOf(err) == wire.Canceled {
 		fmt.Fprintln(inv.Err, "bulkhead: interrupted")
 		return errs.Of(wire.Canceled).Exit
@@ -107,7 +103,7 @@ func (inv *invocation) root() *cobra.Command {
 	root.AddCommand(
 		inv.devCommand(), inv.serveCommand(), inv.configCommand(), inv.versionCommand(), inv.doctorCommand(), inv.contextCommand(), inv.loginCommand(), inv.logoutCommand(), inv.whoamiCommand(),
 		inv.projectCommand(), inv.appCommand(), inv.deviceCommand(), inv.realmCommand(), inv.sessionCommand(), inv.apikeyCommand(), inv.privilegeCommand(), inv.groupCommand(), inv.memberCommand(), inv.providerCommand(), inv.userCommand(), inv.serviceAccountCommand(), inv.keysCommand(),
-		inv.tunnelCommand(), inv.sshCommand(), inv.callCommand(), inv.publishCommand(), inv.subscribeCommand(), inv.historyCommand(), inv.dbCommand(), inv.auditCommand(), inv.auditCommand(),
+		inv.tunnelCommand(), inv.sshCommand(), inv.callCommand(), inv.publishCommand(), inv.subscribeCommand(), inv.historyCommand(), inv.dbCommand(), inv.auditCommand(),
 	)
 	return root
 }

@@ -145,6 +145,9 @@ func (d *Dev) seed(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
+	if err := d.people.assignRoles(ctx, d.server, projects); err != nil {
+		return err
+	}
 	first := projects[0]
 	url, err := d.server.Database(ctx, realms.OfInstallation(first.Key, first.Installations[0].AppKey, wire.Prod))
 	if err != nil {
