@@ -185,7 +185,7 @@ func TestATicketOpensItsRealmForTheKey(t *testing.T) {
 			t.Errorf("%+v", ticket)
 		}
 		got, err := s.tickets.Redeem(ticket.Realm, ticket.AuthID, ticket.Ticket)
-		if want := (realms.Principal{Role: realms.RoleConsole, AuthID: me.ID, Project: p.Key}); err != nil || got != want {
+		if want := (realms.Principal{Role: realms.RoleConsole, AuthID: me.ID, Project: p.Key, Login: me.Login, Scopes: "*"}); err != nil || got != want {
 			t.Errorf("%+v, %v", got, err)
 		}
 	}
@@ -281,7 +281,7 @@ func TestAKeyMadeByTheAPIWorksUntilItIsRevoked(t *testing.T) {
 	s := newStage(t)
 	made := must[httpapi.APIKeySecret](s, 201, "POST", "/apikeys", httpapi.APIKeyCreate{Name: "ci", ExpiresInSeconds: 3600})
 	as := header("Authorization", "bearer "+made.Key)
-	if me := must[httpapi.Whoami](s, 200, "GET", "/whoami", nil, as); me.ID != made.APIKey.ID || me.Name != "ci" || !me.Owner {
+	if me := must[httpapi.Whoami](s, 200, "GET", "/whoami", nil, as); me.Login != made.APIKey.ID || me.ID != made.APIKey.HolderKey.String() || !me.Owner {
 		t.Errorf("%+v", me)
 	}
 	ticket := must[httpapi.Ticket](s, 200, "POST", "/realms/"+s.project("plant-a").DeviceRealm+"/ticket", nil, as)

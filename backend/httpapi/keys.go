@@ -47,6 +47,9 @@ func (in *keyCreateInput) target(ctx context.Context, a *API) (Target, error) {
 	if in.Body.ServiceAccount == "" {
 		return oneself, nil
 	}
+	if !a.mayLookUp(ctx, wire.PlatformKeys) {
+		return platform, nil
+	}
 	s, err := a.Services.Find(ctx, in.Body.ServiceAccount)
 	in.holder = s.Holder()
 	return platform, err
@@ -58,6 +61,9 @@ func (in *keyInput) target(ctx context.Context, a *API) (_ Target, err error) {
 	in.found, err = a.Keys.Find(ctx, in.ID)
 	if in.own = err == nil && in.found.Holder.Key == requestOf(ctx).principal.Key; in.own {
 		return oneself, nil
+	}
+	if !a.mayLookUp(ctx, wire.PlatformKeys) {
+		return platform, nil // also where there is none
 	}
 	return platform, err
 }
@@ -106,7 +112,7 @@ func (a *API) createKey(ctx context.Context, c caller, in *keyCreateInput) (*rep
 		return nil, err
 	}
 	holder := in.holder
-	if !holder.Key.Valid() {
+	if in.Body.ServiceAccount == "" {
 		holder = account.Holder{Kind: c.by.Kind, Key: c.by.Key, Name: c.by.Name, Owner: c.by.Owner}
 	}
 	record, text, err := a.Keys.Create(ctx, c.by, c.actor, account.KeyRequest{

@@ -1,6 +1,7 @@
 package httpapi_test
 
 import (
+	"slices"
 	"strings"
 	"sync"
 	"testing"
@@ -51,6 +52,10 @@ func example(path, realm string) string {
 		strings.Replace(path, "/devices/{device}", "/devices/"+map[bool]string{true: "press-1", false: "plant-a%2Fpress-1"}[strings.HasPrefix(path, "/projects")], 1))
 }
 
+// elsewhere are operations that ask for another flag by what they are asked, or for none because they are about the caller:
+// tests beside this one show what they refuse.
+var elsewhere = map[string]bool{}
+
 // exampleBody is a body that each operation accepts.
 var exampleBody = map[string]string{
 	"create-project": `{"name":"x"}`, "create-app": `{"name":"x"}`, "create-device": `{"name":"x"}`, "create-service": `{"name":"x"}`, "create-apikey": `{"name":"x"}`,
@@ -75,12 +80,12 @@ func TestEveryOperationAsksForThePrivilegeThatItNames(t *testing.T) {
 	w.take()
 	ops := operations(t, s)
 	for _, op := range ops {
-		if op.method == "DELETE" {
+		if op.method == "DELETE" || elsewhere[op.id] {
 			continue // those below, which take away what the others need
 		}
 		checkAsked(t, s, w, op, p, in)
 	}
-	for _, id := range []string{"delete-service", "end-session", "revoke-apikey", "revoke-device", "uninstall-app", "delete-app", "delete-project"} {
+	for _, id := range []string{"delete-service", "end-session", "revoke-device", "uninstall-app", "delete-app", "delete-project"} {
 		for _, op := range ops {
 			if op.id == id {
 				checkAsked(t, s, w, op, p, in)
@@ -92,7 +97,7 @@ func TestEveryOperationAsksForThePrivilegeThatItNames(t *testing.T) {
 func checkAsked(t *testing.T, s *stage, w *watching, op operation, p httpapi.Project, in httpapi.Installation) {
 	t.Helper()
 	a := s.do(op.method, httpapi.Prefix+example(op.path, in.Realm), bodyOf(op.id), header("If-Match", "*"))
-	asked := w.take()
+	asked := slices.Compact(w.take()) // a target may ask before it looks further
 	listing := op.id == "list-projects" || op.id == "list-apps" || op.id == "list-realms"
 	if listing {
 		if len(asked) != 0 || a.status != 200 {
@@ -126,6 +131,9 @@ func TestWhatOneMayNotSeeDoesNotExist(t *testing.T) {
 		s.config.Authorizer, s.config.Metrics = nobody{sees}, nil
 		s.start()
 		for _, op := range operations(t, &s) {
+			if elsewhere[op.id] {
+				continue
+			}
 			switch op.id {
 			case "whoami", "version":
 				must[struct{ Version, Kind string }](&s, 200, op.method, op.path, nil)
@@ -147,15 +155,16 @@ func TestWhatOneMayNotSeeDoesNotExist(t *testing.T) {
 func TestAKeyWithoutThePrivilegesOfAnOwnerMayNothing(t *testing.T) {
 	t.Parallel()
 	s := newStage(t)
-	made := must[httpapi.APIKeySecret](s, 201, "POST", "/apikeys", httpapi.APIKeyCreate{Name: "poor"})
-	if _, err := s.database.Pool().Exec(t.Context(), "UPDATE api_key SET owner = false WHERE id = $1", made.APIKey.ID); err != nil {
+	must[httpapi.ServiceAccount](s, 201, "POST", "/service-accounts", httpapi.ServiceAccountCreate{Name: "poor"})
+	made := must[httpapi.APIKeySecret](s, 201, "POST", "/apikeys", httpapi.APIKeyCreate{Name: "poor", ServiceAccount: "poor"})
+	s.project("plant-a")
+	if err := s.live.Load(t.Context()); err != nil {
 		t.Fatal(err)
 	}
-	s.project("plant-a")
 	as := header("Authorization", "Bearer "+made.Key)
 	s.refused(404, "not_found", "GET", "/projects/plant-a", nil, as)
-	s.refused(404, "not_found", "GET", "/apikeys", nil, as)
-	s.refused(404, "not_found", "POST", "/projects", httpapi.ProjectCreate{Name: "x"}, as)
+	s.refused(403, "denied", "GET", "/apikeys?all=true", nil, as)
+	s.refused(403, "denied", "POST", "/projects", httpapi.ProjectCreate{Name: "x"}, as)
 	if list := must[httpapi.List[httpapi.Project]](s, 200, "GET", "/projects", nil, as); len(list.Items) != 0 {
 		t.Errorf("%+v", list)
 	}

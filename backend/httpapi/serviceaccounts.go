@@ -42,6 +42,9 @@ type (
 )
 
 func (p *ServiceAccountPath) target(ctx context.Context, a *API) (_ Target, err error) {
+	if !a.mayLookUp(ctx, wire.PlatformUsers) {
+		return platform, nil
+	}
 	p.found, err = a.Services.Find(ctx, p.Account)
 	return platform, err
 }

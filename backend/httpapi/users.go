@@ -83,8 +83,16 @@ type (
 
 // target lets nobody learn who is a user but who may see them all.
 func (p *UserPath) target(ctx context.Context, a *API) (_ Target, err error) {
+	if !a.mayLookUp(ctx, wire.PlatformUsers) {
+		return platform, nil
+	}
 	p.found, err = a.Users.Find(ctx, p.User)
 	return platform, err
+}
+
+// mayLookUp reports whether the caller has a flag of the platform. Who lacks it is refused by admit, whatever there is.
+func (a *API) mayLookUp(ctx context.Context, flag wire.Flag) bool {
+	return a.Authorizer.May(ctx, requestOf(ctx).principal, flag, platform)
 }
 
 func (a *API) registerUsers() {
