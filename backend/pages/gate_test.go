@@ -7,7 +7,6 @@ import (
 	"testing"
 
 	"bulkhead/backend/audit"
-	"bulkhead/backend/pages"
 	"bulkhead/internal/errs"
 	"bulkhead/wire"
 )
@@ -170,20 +169,11 @@ func TestWhatPeopleAndProgramsCallThemselvesIsText(t *testing.T) {
 	b.want(b.get("/account"), http.StatusOK, "Olga &lt;Owner&gt;")
 }
 
-func TestThePatternsOfTheServerReachThePages(t *testing.T) {
+func TestWhatIsNotThereIsAPageToo(t *testing.T) {
 	t.Parallel()
-	mux := http.NewServeMux()
-	for _, path := range pages.Paths {
-		mux.Handle(path, http.NotFoundHandler())
-	}
-	for _, path := range []string{"/", "/login", "/login/oidc/x/callback", "/logout", "/device", "/account", "/account/keys", "/static/x.css"} {
-		r, err := http.NewRequestWithContext(t.Context(), http.MethodGet, path, nil)
-		if err != nil {
-			t.Fatal(err)
-		}
-		if _, pattern := mux.Handler(r); pattern == "" {
-			t.Errorf("%s reaches nobody", path)
-		}
+	b := newStage(t).browser()
+	for _, path := range []string{"/nonsense", "/favicon.ico", "/login/nonsense", "/%2e%2e/login", "/.git/config"} {
+		b.want(b.get(path), http.StatusNotFound, "There is no such page.")
 	}
 }
 

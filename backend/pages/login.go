@@ -173,7 +173,10 @@ func (p *Pages) logout(w http.ResponseWriter, r *request) error {
 // logoutElsewhere finds the provider's page. A provider that cannot be asked keeps nobody logged in here.
 func (p *Pages) logoutElsewhere(r *request) string {
 	provider, idToken, err := p.Logins.IDToken(r.Context(), r.by)
-	if err != nil || !provider.Valid() {
+	if err == nil && !provider.Valid() {
+		return "" // a local login
+	}
+	if err != nil {
 		p.log(r, "logout", err)
 		return ""
 	}

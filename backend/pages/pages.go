@@ -77,7 +77,7 @@ type Config struct {
 	Version   string
 }
 
-// Pages serves requests for Paths. Make one with New.
+// Pages serves what no other part of the server does: what it does not know is a page that is not there. Make one with New.
 type Pages struct {
 	Config
 	templates   map[string]*template.Template
@@ -86,9 +86,6 @@ type Pages struct {
 }
 
 var _ http.Handler = (*Pages)(nil)
-
-// Paths are the patterns of http.ServeMux that the pages answer.
-var Paths = []string{"/{$}", "/login", "/login/", "/logout", "/device", "/account", "/account/", web.Prefix}
 
 // New makes the pages.
 func New(c Config) (*Pages, error) {

@@ -108,10 +108,12 @@ func (p *Pages) fail(w http.ResponseWriter, r *request, op string, err error) {
 	p.problem(w, r, errs.Of(kind).Status, titles[kind], sentence(errs.UserText(err)))
 }
 
+// log writes what is the server's fault at its level, and what is not for who debugs: who guesses must not fill the log, and
+// is on record elsewhere.
 func (p *Pages) log(r *request, op string, err error) {
 	level := slog.LevelDebug
 	switch kind := errs.KindOf(err); kind {
-	case wire.Internal, wire.Unavailable, wire.Exhausted:
+	case wire.Internal, wire.Unavailable:
 		level = errs.Of(kind).Level
 	}
 	p.Log.Log(r.Context(), level, "page refused", logkey.RequestID, r.client.RequestID, logkey.Op, op, logkey.Addr, r.client.Address, logkey.Error, err)

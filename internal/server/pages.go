@@ -11,7 +11,7 @@ import (
 	"bulkhead/realms"
 )
 
-// servePages adds what people see in a browser.
+// servePages adds what people see in a browser, which is also told of what is not there.
 func (s *Server) servePages(mux *http.ServeMux) error {
 	made, err := pages.New(pages.Config{
 		Logins: s.logins, Providers: s.relyingParty(), Devices: s.grants, Keys: s.keys, Projects: s.projectsSeen, Noter: s.refusals,
@@ -20,9 +20,7 @@ func (s *Server) servePages(mux *http.ServeMux) error {
 	if err != nil {
 		return err
 	}
-	for _, path := range pages.Paths {
-		mux.Handle(path, made)
-	}
+	mux.Handle("/", made)
 	return nil
 }
 

@@ -326,7 +326,7 @@ func (s *Server) serve(context.Context) error {
 	if err := s.servePages(mux); err != nil {
 		return err
 	}
-	mux.Handle("/", api)
+	mux.Handle("/api/", api)
 	if err := s.mount(mux); err != nil {
 		return err
 	}
