@@ -20,8 +20,8 @@ type AuditKey struct {
 type AuditLogState struct {
 	Log        string   `json:"log" doc:"platform, logs (the log of the logs) or the key of a project"`
 	ProjectKey wire.Key `json:"project_key,omitempty"`
-	Size       int64    `json:"size"`
-	Root       string   `json:"root" doc:"Of the tree, as RFC 6962 has it; base64"`
+	Size       int64    `json:"size,omitempty" doc:"Absent where the stored checkpoint is not one that this server signed"`
+	Root       string   `json:"root,omitempty" doc:"Of the tree, as RFC 6962 has it; base64"`
 }
 
 // AuditConsistency proves that a log has only grown.
@@ -161,11 +161,7 @@ func (a *API) listLogs(ctx context.Context, c caller, in *logsInput) (*reply[Lis
 		if after != "" && !isAfter(l, after) || !a.mayAudit(ctx, c, l) {
 			continue
 		}
-		state, err := a.stateOf(ctx, l)
-		if err != nil {
-			return nil, err
-		}
-		if found = append(found, state); len(found) > in.Limit {
+		if found = append(found, a.stateOf(ctx, l)); len(found) > in.Limit {
 			break
 		}
 	}
@@ -203,13 +199,17 @@ func (a *API) open(ctx context.Context, l ledger.Log) (ledger.Checkpoint, error)
 	return c, errs.As(wire.Unavailable, err, "the stored checkpoint is not one that this server signed")
 }
 
-func (a *API) stateOf(ctx context.Context, l ledger.Log) (AuditLogState, error) {
-	c, err := a.open(ctx, l)
-	state := AuditLogState{Log: l.String(), Size: c.Size, Root: c.Root.String()}
+// stateOf tells how far a log is. One whose checkpoint was tampered with is listed all the same, so that whoever verifies
+// it finds that out.
+func (a *API) stateOf(ctx context.Context, l ledger.Log) AuditLogState {
+	state := AuditLogState{Log: l.String()}
 	if l > ledger.Platform {
 		state.ProjectKey = wire.Key(l)
 	}
-	return state, err
+	if c, err := a.open(ctx, l); err == nil {
+		state.Size, state.Root = c.Size, c.Root.String()
+	}
+	return state
 }
 
 func (a *API) checkpoint(ctx context.Context, _ caller, in *logInput) (*plain, error) {

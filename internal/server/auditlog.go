@@ -51,7 +51,7 @@ type auditing struct {
 
 // makeAudit starts the sequencer, whose key and journal are in the state directory, and what watches over the log.
 func (s *Server) makeAudit(ctx context.Context) (err error) {
-	a := &auditing{server: s, log: db.NewAudit(s.db), found: map[string][]sequencer.Alarm{}}
+	a := &auditing{server: s, log: db.NewAudit(s.db), found: map[string][]sequencer.Alarm{}, grants: db.NewPrivileges(s.db)}
 	if a.key, err = sequencer.EnsureKey(s.file("audit.key")); err != nil {
 		return errs.As(wire.Invalid, err, "the key that signs the audit log cannot be used")
 	}
@@ -93,7 +93,11 @@ func (a *auditing) stop(ctx context.Context) (err error) {
 
 // watch looks at what must hold in the database at all times.
 func (a *auditing) watch(ctx context.Context) {
-	ticks := time.NewTicker(watchEvery)
+	every := watchEvery
+	if patrol := a.server.options.AuditPatrol; patrol > 0 {
+		every = min(every, patrol)
+	}
+	ticks := time.NewTicker(every)
 	defer ticks.Stop()
 	for {
 		off, err := a.log.Guards(ctx)
