@@ -32,7 +32,7 @@ func (id KeyID) String() string { return hex.EncodeToString(id[:]) }
 func ParseKeyID(text string) (id KeyID, err error) {
 	raw, err := hex.DecodeString(text)
 	if err != nil || len(raw) != keyIDSize {
-		return id, fmt.Errorf("%q is no key's id: want %d hexadecimal digits", text, 2*keyIDSize)
+		return id, fmt.Errorf("a key's id has %d hexadecimal digits", 2*keyIDSize)
 	}
 	return KeyID(raw), nil
 }
