@@ -7,6 +7,7 @@ import (
 	"time"
 
 	"bulkhead/backend/account/password"
+	"bulkhead/backend/account/throttle"
 	"bulkhead/backend/audit"
 	"bulkhead/internal/errs"
 	"bulkhead/internal/secret"
@@ -50,7 +51,7 @@ func (l *Logins) Password(ctx context.Context, c Client, kind LoginKind, name st
 		try.Void()
 		return Session{}, errs.As(wire.Unavailable, err, "logins cannot be checked now")
 	}
-	right, err := l.Hasher.Verify(ctx, password.Turn{Name: name, Known: try.Known}, who.PasswordHash, p)
+	right, err := l.Hasher.Verify(ctx, password.Turn{Name: name, Rank: rankOf(try)}, who.PasswordHash, p)
 	if err != nil {
 		try.Void()
 		return Session{}, errs.Wrap("account: check password", err)
@@ -61,6 +62,17 @@ func (l *Logins) Password(ctx context.Context, c Client, kind LoginKind, name st
 	}
 	try.Passed()
 	return l.begin(ctx, c, kind, who.User, Identity{Issuer: LocalIssuer})
+}
+
+func rankOf(try *throttle.Try) password.Rank {
+	switch {
+	case try.Known:
+		return password.Known
+	case try.Clean:
+		return password.Clean
+	default:
+		return password.Failed
+	}
 }
 
 func whyNot(u User, right bool) string {

@@ -145,7 +145,7 @@ func (s *Users) Create(ctx context.Context, by Principal, actor audit.Actor, q U
 }
 
 func (s *Users) hash(ctx context.Context, by Principal, p secret.Value) (string, error) {
-	hash, err := s.hasher.Hash(ctx, password.Turn{Name: by.AuthID(), Known: true}, p)
+	hash, err := s.hasher.Hash(ctx, password.Turn{Name: by.AuthID(), Rank: password.Known}, p)
 	return hash, errs.Wrap("account: hash password", err)
 }
 

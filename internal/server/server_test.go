@@ -25,6 +25,8 @@ import (
 
 func TestMain(m *testing.M) { goleak.VerifyTestMain(dbtest.Main(m)) }
 
+var quiet = slog.New(slog.DiscardHandler)
+
 func options(t *testing.T) server.Options {
 	t.Helper()
 	c := config.Default()

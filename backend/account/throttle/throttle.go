@@ -63,8 +63,8 @@ type Try struct {
 	throttle *Throttle
 	pair     pair
 	passed   bool
-	// Known tells that this name was right before from this address.
-	Known bool
+	// Known tells that this name was right before from this address, and Clean that nobody has failed from there lately.
+	Known, Clean bool
 }
 
 // Begin lets a try through, or tells how long to wait. It counts before it is known how the try ends, so that many at once
@@ -81,10 +81,11 @@ func (t *Throttle) Begin(name, address string) (*Try, error) {
 			return nil, errs.E(wire.Exhausted, "too many tries from here: wait %s, or try from elsewhere", readable(c.until.Sub(now)))
 		}
 	}
+	clean := all.failed == 0 && all.waits == 0
 	one.add(t.limits.Each, now, t.limits)
 	all.add(t.limits.Address, now, t.limits)
 	_, known := t.known[p]
-	return &Try{throttle: t, pair: p, Known: known}, nil
+	return &Try{throttle: t, pair: p, Known: known, Clean: clean}, nil
 }
 
 // Passed takes the try back: it was right.

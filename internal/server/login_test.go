@@ -1,0 +1,268 @@
+package server_test
+
+import (
+	"bytes"
+	"context"
+	"crypto/tls"
+	"crypto/x509"
+	"encoding/json"
+	"fmt"
+	"io"
+	"net"
+	"net/http"
+	"os"
+	"slices"
+	"strings"
+	"sync"
+	"sync/atomic"
+	"testing"
+	"time"
+
+	"bulkhead/backend/account/factor"
+	"bulkhead/backend/httpapi"
+	"bulkhead/db/dbtest"
+	"bulkhead/internal/config"
+	"bulkhead/internal/secret"
+	"bulkhead/internal/server"
+	"bulkhead/internal/wampx"
+)
+
+const passphrase = "correct horse battery staple"
+
+// site is a running server and a client of its API.
+type site struct {
+	*server.Server
+	t     testing.TB
+	roots *x509.CertPool
+	key   string
+}
+
+func newSite(t testing.TB) *site {
+	t.Helper()
+	c := config.Default()
+	c.Listen, c.OpsListen, c.StateDir, c.Database.Driver = "127.0.0.1:0", "127.0.0.1:0", t.TempDir(), config.DriverSchema
+	s, err := server.Start(t.Context(), server.Options{Config: c, DatabaseURL: secret.FromString(dbtest.NewEmpty(t)), Log: quiet, Version: "test"})
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() {
+		ctx, cancel := context.WithTimeout(context.Background(), 20*time.Second)
+		defer cancel()
+		if err := s.Stop(ctx); err != nil {
+			t.Error(err)
+		}
+	})
+	ca, errCA := os.ReadFile(s.CAFile())
+	key, errKey := os.ReadFile(s.OwnerKeyFile())
+	if errCA != nil || errKey != nil {
+		t.Fatal(errCA, errKey)
+	}
+	out := &site{Server: s, t: t, roots: x509.NewCertPool(), key: strings.TrimSpace(string(key))}
+	out.roots.AppendCertsFromPEM(ca)
+	return out
+}
+
+// from is a client that comes from an address of this machine.
+func (s *site) from(address string) *http.Client {
+	dialer := &net.Dialer{LocalAddr: &net.TCPAddr{IP: net.ParseIP(address)}}
+	client := &http.Client{Transport: &http.Transport{TLSClientConfig: &tls.Config{RootCAs: s.roots}, DialContext: dialer.DialContext, Proxy: nil}}
+	s.t.Cleanup(client.CloseIdleConnections)
+	return client
+}
+
+func (s *site) send(client *http.Client, token, method, path string, body any) (status int, text []byte, err error) {
+	data, err := json.Marshal(body)
+	if err != nil {
+		return 0, nil, err
+	}
+	r, err := http.NewRequestWithContext(s.t.Context(), method, s.API()+httpapi.Prefix+path, bytes.NewReader(data))
+	if err != nil {
+		return 0, nil, err
+	}
+	r.Header.Set("Content-Type", "application/json")
+	if token != "" {
+		r.Header.Set("Authorization", "Bearer "+token)
+	}
+	answer, err := client.Do(r)
+	if err != nil {
+		return 0, nil, err
+	}
+	defer answer.Body.Close()
+	text, err = io.ReadAll(answer.Body)
+	return answer.StatusCode, text, err
+}
+
+func ask[T any](s *site, token, method, path string, body any) (out T) {
+	s.t.Helper()
+	status, text, err := s.send(s.from("127.0.0.1"), token, method, path, body)
+	if err != nil || status >= 300 {
+		s.t.Fatalf("%s %s: %d %s %v", method, path, status, text, err)
+	}
+	if len(text) > 0 {
+		if err := json.Unmarshal(text, &out); err != nil {
+			s.t.Fatal(err)
+		}
+	}
+	return out
+}
+
+func (s *site) user(name string) {
+	s.t.Helper()
+	ask[httpapi.User](s, s.key, "POST", "/users", httpapi.UserCreate{Login: name, Password: passphrase, Owner: true})
+}
+
+func (s *site) login(name string) httpapi.LoginToken {
+	s.t.Helper()
+	return ask[httpapi.LoginToken](s, "", "POST", "/login", httpapi.LoginCreate{Name: name, Password: passphrase})
+}
+
+// enrolled logs in somebody new with both factors.
+func (s *site) enrolled(name string) (httpapi.EnrolmentDone, factor.Secret) {
+	s.t.Helper()
+	s.user(name)
+	first := s.login(name)
+	e := ask[httpapi.EnrolmentSecret](s, first.Token, "POST", "/login/enrolment", nil)
+	f := factor.Stored(secret.FromString(e.Secret))
+	code, err := f.Code(factor.Step(time.Now()))
+	if err != nil {
+		s.t.Fatal(err)
+	}
+	return ask[httpapi.EnrolmentDone](s, first.Token, "POST", "/login/enrolment/confirm", httpapi.FactorCode{Code: code}), f
+}
+
+// join opens a session with a ticket of a login's.
+func (s *site) join(token, realm string) *wampx.Session {
+	s.t.Helper()
+	ticket := ask[httpapi.Ticket](s, token, "POST", "/realms/"+realm+"/ticket", nil)
+	session, err := wampx.Dial(s.t.Context(), wampx.Config{
+		URL: s.Router(), Realm: ticket.Realm, AuthID: ticket.AuthID, Ticket: secret.FromString(ticket.Ticket), TLS: &tls.Config{RootCAs: s.roots},
+	})
+	if err != nil {
+		s.t.Fatal(err)
+	}
+	s.t.Cleanup(func() { _ = session.Close(context.Background()) })
+	return session
+}
+
+func within(t *testing.T, session *wampx.Session, d time.Duration, what string) {
+	t.Helper()
+	select {
+	case <-session.Done():
+	case <-time.After(d):
+		t.Errorf("%s: the session is open %v later", what, d)
+	}
+}
+
+func TestALoginThatEndsTakesItsSessionsWithItWithinASecond(t *testing.T) {
+	s := newSite(t)
+	alice, _ := s.enrolled("alice")
+	p := ask[httpapi.Project](s, alice.Token, "POST", "/projects", httpapi.ProjectCreate{Name: "plant-a"})
+	// Another login of hers, by a recovery code.
+	other := ask[httpapi.LoginToken](s, s.login("alice").Token, "POST", "/login/second-factor", httpapi.FactorCode{Code: alice.RecoveryCodes[0]})
+	key := ask[httpapi.APIKeySecret](s, alice.Token, "POST", "/apikeys", httpapi.APIKeyCreate{Name: "hers"})
+	first, second, third := s.join(alice.Token, p.DeviceRealm), s.join(other.Token, p.DeviceRealm), s.join(key.Key, p.DeviceRealm)
+	if first.AuthID() != second.AuthID() || first.AuthID() != third.AuthID() {
+		t.Errorf("%s, %s and %s", first.AuthID(), second.AuthID(), third.AuthID())
+	}
+	ask[struct{}](s, alice.Token, "DELETE", "/logins/"+alice.Login.ID, nil)
+	within(t, first, time.Second, "a login that was ended")
+	for _, open := range []*wampx.Session{second, third} {
+		select {
+		case <-open.Done():
+			t.Errorf("a session of another login ended too: %v", open.Err())
+		default:
+		}
+	}
+	ask[struct{}](s, other.Token, "DELETE", "/apikeys/"+key.APIKey.ID, nil)
+	within(t, third, time.Second, "a key that was revoked")
+	ask[struct{}](s, s.key, "POST", "/users/alice/suspend", nil)
+	within(t, second, time.Second, "a user who was suspended")
+}
+
+// BenchmarkFloodOfWrongPasswords measures, without and under a flood of 200 wrong passwords a second from 200 addresses at
+// as many names, the time of a message through the router and that of honest logins.
+func BenchmarkFloodOfWrongPasswords(b *testing.B) {
+	s := newSite(b)
+	owner, _ := s.enrolled("owner")
+	p := ask[httpapi.Project](s, owner.Token, "POST", "/projects", httpapi.ProjectCreate{Name: "plant-a"})
+	session := s.join(owner.Token, p.DeviceRealm)
+	for i := range 10 {
+		s.user(fmt.Sprintf("honest-%d", i))
+	}
+	for b.Loop() {
+		quietly := s.messages(session, 5*time.Second)
+		ctx, stop := context.WithCancel(b.Context())
+		var refused atomic.Int64
+		var flooding sync.WaitGroup
+		flooding.Go(func() { s.flood(ctx, &refused) })
+		var logins []time.Duration
+		failed := 0
+		var honest sync.WaitGroup
+		honest.Go(func() {
+			for i := range 10 {
+				client, begun := s.from(fmt.Sprintf("127.9.9.%d", i+1)), time.Now()
+				status, _, err := s.send(client, "", "POST", "/login", httpapi.LoginCreate{Name: fmt.Sprintf("honest-%d", i), Password: passphrase})
+				if err != nil || status != http.StatusOK {
+					failed++
+				}
+				logins = append(logins, time.Since(begun))
+			}
+		})
+		loaded := s.messages(session, 8*time.Second)
+		honest.Wait()
+		stop()
+		flooding.Wait()
+		slices.Sort(logins)
+		b.ReportMetric(float64(p99(quietly).Microseconds()), "p99-µs")
+		b.ReportMetric(float64(p99(loaded).Microseconds()), "p99-flooded-µs")
+		b.ReportMetric(float64(p99(loaded))/float64(p99(quietly)), "ratio")
+		b.ReportMetric(logins[len(logins)-1].Seconds(), "slowest-login-s")
+		b.ReportMetric(float64(failed), "honest-refused")
+		b.ReportMetric(float64(refused.Load()), "wrong-passwords")
+	}
+}
+
+func p99(all []time.Duration) time.Duration {
+	slices.Sort(all)
+	return all[len(all)*99/100]
+}
+
+// messages measures, a hundred times a second, how long the router takes to answer what it answers itself.
+func (s *site) messages(session *wampx.Session, d time.Duration) (took []time.Duration) {
+	s.t.Helper()
+	tick := time.NewTicker(10 * time.Millisecond)
+	defer tick.Stop()
+	for begun := time.Now(); time.Since(begun) < d; <-tick.C {
+		sent := time.Now()
+		if _, err := session.SubscribeURI(s.t.Context(), "sys.agent.bench", wampx.Exact, func(context.Context, wampx.Event) {}); err != nil && session.Err() != nil {
+			s.t.Fatal(err)
+		}
+		took = append(took, time.Since(sent))
+	}
+	return took
+}
+
+// flood sends 200 wrong passwords a second, each address one of them.
+func (s *site) flood(ctx context.Context, sent *atomic.Int64) {
+	tick := time.NewTicker(5 * time.Millisecond)
+	defer tick.Stop()
+	clients := make([]*http.Client, 200)
+	for i := range clients {
+		clients[i] = s.from(fmt.Sprintf("127.%d.7.%d", 1+i%20, 1+i/20))
+	}
+	var all sync.WaitGroup
+	defer all.Wait()
+	for i := 0; ; i++ {
+		select {
+		case <-ctx.Done():
+			return
+		case <-tick.C:
+			all.Go(func() {
+				status, _, err := s.send(clients[i%len(clients)], "", "POST", "/login", httpapi.LoginCreate{Name: fmt.Sprintf("user-%d", i%200), Password: "a wrong password"})
+				if err == nil && status != http.StatusOK {
+					sent.Add(1)
+				}
+			})
+		}
+	}
+}
