@@ -69,6 +69,9 @@ func (d *den) leftOvers(s *stranger) error {
 			reason = m.Reason
 		}
 		switch {
+		case errors.Is(err, os.ErrDeadlineExceeded) && s.gone():
+			d.ledger.ended(reason)
+			return nil
 		case errors.Is(err, os.ErrDeadlineExceeded) || events == floodEvents:
 			return fmt.Errorf("it was kept, and got %d of %d events", events, floodEvents)
 		case err != nil && reason != "" && reason != "wamp.close.backpressure":
@@ -76,6 +79,22 @@ func (d *den) leftOvers(s *stranger) error {
 		case err != nil:
 			d.ledger.ended(reason)
 			return nil
+		}
+	}
+}
+
+// gone reports whether the router has closed a connection from which nothing comes any more. Its reset is dropped by the kernel
+// of a peer whose window was shut when it came; that learns of it when it sends something.
+func (s *stranger) gone() bool {
+	const answer = 5 * time.Second
+	_ = s.tcp.SetDeadline(time.Now().Add(answer))
+	if err := s.frame(nil); err != nil {
+		return !errors.Is(err, os.ErrDeadlineExceeded)
+	}
+	var scratch [4096]byte
+	for {
+		if _, err := s.tcp.Read(scratch[:]); err != nil { // below TLS: a record may have been cut
+			return !errors.Is(err, os.ErrDeadlineExceeded)
 		}
 	}
 }
