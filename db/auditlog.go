@@ -3,7 +3,6 @@ package db
 import (
 	"context"
 	"fmt"
-	"iter"
 
 	"github.com/jackc/pgx/v5"
 
@@ -86,32 +85,6 @@ func (a *AuditLog) Placed(ctx context.Context, sequence int64) (ledger.Placed, e
 	}, `SELECT e.log_key, l.place, e.leaf, p.salt, p.data FROM audit_entry e LEFT JOIN audit_leaf l USING (sequence)
 		LEFT JOIN audit_personal p USING (sequence) WHERE e.sequence = $1`, sequence)
 	return p, found("entry", err)
-}
-
-// Reading gives do one moment's view of the database and all entries of it whose actions begin with one of the kinds, the
-// oldest first: what is computed from them can be compared with the tables of the same moment.
-func (a *AuditLog) Reading(ctx context.Context, kinds []string, do func(tx pgx.Tx, entries iter.Seq2[audit.Entry, error]) error) error {
-	options := pgx.TxOptions{IsoLevel: pgx.RepeatableRead, AccessMode: pgx.ReadOnly}
-	return Error("db: audit reading", pgx.BeginTxFunc(ctx, a.db.pool, options, func(tx pgx.Tx) error {
-		return do(tx, func(yield func(audit.Entry, error) bool) {
-			for after := int64(0); ; {
-				page, err := list(ctx, tx, scanEntry, selectEntries+` WHERE sequence > $1 AND split_part(action, '.', 1) = ANY ($2) ORDER BY sequence LIMIT 1000`, after, kinds)
-				if err != nil {
-					yield(audit.Entry{}, err)
-					return
-				}
-				for _, e := range page {
-					if !yield(e, nil) {
-						return
-					}
-				}
-				if len(page) < 1000 {
-					return
-				}
-				after = page[len(page)-1].Sequence
-			}
-		})
-	}))
 }
 
 // Guards tells which of the database's own guards of the log are off: triggers that are gone or disabled, tables that

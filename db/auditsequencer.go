@@ -178,11 +178,17 @@ func placeEntries(ctx context.Context, tx pgx.Tx, p sequencer.Placement) error {
 	return err
 }
 
-// Publish shows a checkpoint.
-func (s *AuditSequencer) Publish(ctx context.Context, epoch int64, l ledger.Log, size int64, note string) error {
+// Publish shows checkpoints, all at once: what the log of the logs tells of another log is never ahead of that.
+func (s *AuditSequencer) Publish(ctx context.Context, epoch int64, signed map[ledger.Log]ledger.Checkpoint) error {
+	var logs, sizes []int64
+	var notes []string
+	for l, c := range signed {
+		logs, sizes, notes = append(logs, int64(l)), append(sizes, c.Size), append(notes, c.Note)
+	}
 	return Error("db: audit publish", s.fenced(ctx, epoch, func(tx pgx.Tx) error {
-		_, err := tx.Exec(ctx, `INSERT INTO audit_checkpoint (log_key, size, note, made_at) VALUES ($1, $2, $3, clock_timestamp())
-			ON CONFLICT (log_key) DO UPDATE SET size = EXCLUDED.size, note = EXCLUDED.note, made_at = EXCLUDED.made_at`, l, size, note)
+		_, err := tx.Exec(ctx, `INSERT INTO audit_checkpoint (log_key, size, note, made_at)
+			SELECT log_key, size, note, clock_timestamp() FROM unnest($1::bigint[], $2::bigint[], $3::text[]) AS given (log_key, size, note)
+			ON CONFLICT (log_key) DO UPDATE SET size = EXCLUDED.size, note = EXCLUDED.note, made_at = EXCLUDED.made_at`, logs, sizes, notes)
 		return err
 	}))
 }

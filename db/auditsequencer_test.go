@@ -12,10 +12,13 @@ import (
 	"testing"
 	"time"
 
+	"github.com/jackc/pgx/v5"
+
 	"bulkhead/backend/audit"
 	"bulkhead/backend/audit/ledger"
 	"bulkhead/backend/audit/sequencer"
 	"bulkhead/db"
+	"bulkhead/db/cluster"
 	"bulkhead/db/dbtest"
 	"bulkhead/internal/errs"
 	"bulkhead/wire"
@@ -241,4 +244,115 @@ func TestTheServersRoleMayExecuteAndReadAndNothingElse(t *testing.T) {
 	if found, err := db.NewAudit(d).Guards(t.Context()); err != nil || len(found) > 0 {
 		t.Errorf("%v %v", found, err)
 	}
+}
+
+func TestEntriesOfAnOlderDatabaseBecomeLeavesOfVersion1(t *testing.T) {
+	t.Parallel()
+	d, err := db.Open(t.Context(), dbtest.NewEmpty(t), db.WithLogger(slog.New(slog.DiscardHandler)))
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer d.Close()
+	if err := d.MigrateTo(t.Context(), 12); err != nil {
+		t.Fatal(err)
+	}
+	for i := range 3 {
+		if _, err := d.Pool().Exec(t.Context(), `SELECT audit_append(1::smallint, 'apikey', 'k', 'Ann "A" Ä', '192.0.2.1', 'r', 'device.create', 'info', 'done', $1, 'device', 5, 'press', NULL, '{"name" : "press"}')`, int64(7*(i%2))); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if err := d.Migrate(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	log := db.NewAudit(d)
+	entries, err := log.Entries(t.Context(), audit.Query{Limit: 10})
+	if err != nil || len(entries) < 3 {
+		t.Fatal(len(entries), err)
+	}
+	old := entries[len(entries)-2]
+	if old.Version != 1 || old.Sequence != 2 || old.Actor.Name != `Ann "A" Ä` || old.Actor.Address != "192.0.2.1" || old.Project != 7 || old.Asset.Name != "press" || string(old.After) != `{"name" : "press"}` {
+		t.Errorf("%+v", old)
+	}
+	s := &logStage{t: t, d: &dbtest.Database{DB: d}, log: log, dir: t.TempDir()}
+	s.restart("one", s.dir)
+	s.write(7, 1)
+	s.round()
+	if c, err := s.verify(7); err != nil || c.Size != 2 {
+		t.Errorf("%d %v", c.Size, err)
+	}
+	if found, err := log.Strays(t.Context()); err != nil || len(found) > 0 {
+		t.Error(found, err)
+	}
+}
+
+// BenchmarkEntries writes entries with eight writers while a sequencer signs them, and the same rows with plain INSERTs.
+// The ratio is of entries to plain rows.
+// The database keeps its promises here, as those of other tests need not: a commit waits for the disk.
+func BenchmarkEntries(b *testing.B) {
+	s := newDurableStage(b)
+	ctx, cancel := context.WithCancel(b.Context())
+	var signing sync.WaitGroup
+	signing.Go(func() { s.sequencer.Run(ctx) })
+	defer signing.Wait()
+	defer cancel()
+	s.exec(`CREATE TABLE plain AS TABLE audit_entry WITH NO DATA; ALTER TABLE plain ADD PRIMARY KEY (sequence); CREATE INDEX ON plain (log_key, sequence);
+		CREATE TABLE plain_personal AS TABLE audit_personal WITH NO DATA; ALTER TABLE plain_personal ADD PRIMARY KEY (sequence); CREATE SEQUENCE plain_sequence`)
+	entry := audit.New(tester, audit.DeviceUpdate, 7, audit.Asset{Kind: "device", Key: 8, Name: "press"}).Changed(map[string]string{"title": "old"}, map[string]string{"title": "new"})
+	body, beside, err := entry.Body()
+	if err != nil {
+		b.Fatal(err)
+	}
+	for b.Loop() {
+		plain := eight(b, func(ctx context.Context) error {
+			return s.d.InTx(ctx, func(tx pgx.Tx) error {
+				_, err := tx.Exec(ctx, `WITH e AS (INSERT INTO plain VALUES (nextval('plain_sequence'), 7, clock_timestamp(), 'device.update', 'info', 'tester', 'device', 8, 'press', $1) RETURNING sequence)
+					INSERT INTO plain_personal SELECT sequence, $2, $3 FROM e`, body, beside.Salt, beside.Data)
+				return err
+			})
+		})
+		logged := eight(b, func(ctx context.Context) error { return s.log.Record(ctx, entry) })
+		b.ReportMetric(logged, "entries/s")
+		b.ReportMetric(plain, "plain/s")
+		b.ReportMetric(logged/plain, "ratio")
+	}
+}
+
+func newDurableStage(b *testing.B) *logStage {
+	b.Helper()
+	quiet := slog.New(slog.DiscardHandler)
+	c, err := cluster.Start(b.Context(), cluster.Config{Dir: b.TempDir(), Logger: quiet})
+	if err != nil {
+		b.Fatal(err)
+	}
+	b.Cleanup(func() { _ = c.Stop(context.Background()) })
+	d, err := db.Open(b.Context(), c.URL(), db.WithLogger(quiet))
+	if err != nil {
+		b.Fatal(err)
+	}
+	b.Cleanup(d.Close)
+	if err := d.Migrate(b.Context()); err != nil {
+		b.Fatal(err)
+	}
+	s := &logStage{t: b, d: &dbtest.Database{DB: d}, log: db.NewAudit(d), dir: b.TempDir()}
+	s.restart("one", s.dir)
+	return s
+}
+
+// eight is how often eight writers do it in a second.
+func eight(b *testing.B, do func(ctx context.Context) error) float64 {
+	const each = 500
+	begun := time.Now()
+	var writers sync.WaitGroup
+	for range 8 {
+		writers.Go(func() {
+			for range each {
+				if err := do(b.Context()); err != nil {
+					b.Error(err)
+					return
+				}
+			}
+		})
+	}
+	writers.Wait()
+	return 8 * each / time.Since(begun).Seconds()
 }

@@ -7,7 +7,6 @@
 package sequencer
 
 import (
-	"cmp"
 	"context"
 	"fmt"
 	"log/slog"
@@ -57,7 +56,8 @@ type Store interface {
 	Leaves(ctx context.Context, l ledger.Log, from int64, limit int) ([][]byte, error)
 	Hashes(ctx context.Context, l ledger.Log, level int, place int64) ([]byte, error)
 	Place(ctx context.Context, epoch int64, placements []Placement) error
-	Publish(ctx context.Context, epoch int64, l ledger.Log, size int64, note string) error
+	// Publish shows checkpoints, all at once.
+	Publish(ctx context.Context, epoch int64, signed map[ledger.Log]ledger.Checkpoint) error
 }
 
 // Config is what a sequencer needs.
@@ -308,10 +308,9 @@ func extend(e *ledger.Edges, leaves [][]byte) []ledger.Tile {
 // publish signs what has grown, remembers it, and only then shows it.
 func (s *Sequencer) publish(ctx context.Context) error {
 	var states []ledger.State
-	var signed []ledger.Checkpoint
-	var logs []ledger.Log
-	for _, log := range slices.SortedFunc(maps.Keys(s.heads), func(a, b ledger.Log) int { return cmp.Compare(b, a) }) {
-		h := s.heads[log] // the log of the logs is the last: what it tells of the others they have shown already
+	signed := map[ledger.Log]ledger.Checkpoint{}
+	for _, log := range slices.Sorted(maps.Keys(s.heads)) {
+		h := s.heads[log]
 		if h.size == h.edges.Size() {
 			continue
 		}
@@ -320,7 +319,7 @@ func (s *Sequencer) publish(ctx context.Context) error {
 		if err != nil {
 			return err
 		}
-		states, signed, logs = append(states, state), append(signed, c), append(logs, log)
+		states, signed[log] = append(states, state), c
 	}
 	if len(states) == 0 {
 		return nil
@@ -328,12 +327,16 @@ func (s *Sequencer) publish(ctx context.Context) error {
 	if err := s.Journal.Append(states); err != nil {
 		return errs.As(wire.Unavailable, err, "the journal of the audit log cannot be written")
 	}
-	for i, log := range logs {
-		if err := s.Store.Publish(ctx, s.epoch, log, signed[i].Size, signed[i].Note); err != nil {
+	if err := s.Store.Publish(ctx, s.epoch, signed); err != nil {
+		return err
+	}
+	for _, state := range states {
+		log, err := ledger.ParseLog(state.Log)
+		if err != nil {
 			return err
 		}
-		s.heads[log].size = signed[i].Size
-		s.show(log, states[i])
+		s.heads[log].size = state.Size
+		s.show(log, state)
 	}
 	return nil
 }
