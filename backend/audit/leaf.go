@@ -68,7 +68,7 @@ type personalAsset struct {
 }
 
 // personalMembers are the members of before and after that tell of a person, whatever the asset is.
-var personalMembers = []string{"address", "addr", "agent", "display_name", "email", "subject", "user_agent", "user_name"}
+var personalMembers = []string{"address", "addr", "agent", "displayname", "email", "subject", "useragent", "username"}
 
 // personalKinds are the kinds of asset whose names are people's.
 var personalKinds = []string{"user", "member", "login", "person", "factor", "identity"}
@@ -132,7 +132,8 @@ func split(raw json.RawMessage, named bool) (rest, apart json.RawMessage) {
 	}
 	own := map[string]json.RawMessage{}
 	for name, value := range members {
-		if slices.Contains(personalMembers, name) || named && (name == "name" || name == "title") {
+		plain := strings.ToLower(strings.ReplaceAll(name, "_", ""))
+		if slices.Contains(personalMembers, plain) || named && (plain == "name" || plain == "title") {
 			own[name] = value
 			delete(members, name)
 		}

@@ -69,3 +69,12 @@ func (a *API) listAudit(ctx context.Context, _ caller, in *auditInput) (*reply[L
 		func(e audit.Entry) (AuditEntry, bool) { return e, true })
 	return &reply[List[AuditEntry]]{Body: page}, nil
 }
+
+// noteRefusal records that somebody asked for what it may not have.
+func (a *API) noteRefusal(ctx context.Context, c caller, flag wire.Flag, on Target) {
+	if a.Refusals == nil {
+		return
+	}
+	a.Refusals.Note(ctx, audit.New(c.actor, audit.AccessRefuse, on.Project, audit.Asset{Kind: on.Kind, Key: on.Key}).
+		Changed(nil, map[string]string{"flag": string(flag)}).Failing())
+}

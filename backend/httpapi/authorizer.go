@@ -96,6 +96,7 @@ func (a *API) admit(ctx context.Context, c caller, r route, in targeted) error {
 	case r.listing && a.mayList(c.by, r), a.Authorizer.May(ctx, c.by, r.flag, on):
 		return nil
 	case sees:
+		a.noteRefusal(ctx, c, r.flag, on) // what one does not see is not noted: that would take time, and tell
 		return errs.E(wire.Denied, "this needs the privilege %s", r.flag)
 	default:
 		return r.unseen(errs.E(wire.NotFound, "no such %s", on.Kind))
