@@ -32,8 +32,10 @@ await browser(async (tab) => {
   await tab.at('/account', 'Account');
   await tab.go('/');
   await tab.heading('Overview');
+  await tab.says('plant-a');
+  await tab.says('plant-b');
   await tab.look('overview-owner');
-  step('with the code the owner is in');
+  step('with the code the owner sees the sample projects');
 
   await tab.press('Log out');
   await tab.page.waitForURL((u) => u.pathname === '/login' || u.pathname.startsWith('/dev-idp'));
