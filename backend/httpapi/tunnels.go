@@ -79,14 +79,16 @@ func flagOf(t wire.Target) wire.Flag {
 // requester is who acts on a tunnel, with what the gates proved. The route's privilege may be a lesser one than the
 // target's: this asks for that.
 func (a *API) requester(ctx context.Context, c caller, flag wire.Flag, on Target) (remote.Requester, error) {
-	may := func(ctx context.Context) bool { return a.Authorizer.May(ctx, c.by, flag, on) }
+	may := func(ctx context.Context) bool {
+		return (c.by.Until.IsZero() || a.Now().Before(c.by.Until)) && a.Authorizer.May(ctx, c.by, flag, on)
+	}
 	if !may(ctx) {
 		return remote.Requester{}, errs.E(wire.Denied, "this needs the privilege %s", flag)
 	}
 	if err := a.assured(c.by, route{flag: flag}); err != nil {
 		return remote.Requester{}, err
 	}
-	r := remote.Requester{Actor: c.actor, Fresh: true, Method: "second_factor", At: c.by.FactorAt, Still: may}
+	r := remote.Requester{Actor: c.actor, Login: c.by.Login, Fresh: true, Method: "second_factor", At: c.by.FactorAt, Still: may}
 	if c.by.Proof == account.ProofAPIKey {
 		r.Method, r.At = "apikey", a.Now()
 	}

@@ -66,7 +66,7 @@ func (r *Remote) Recheck(ctx context.Context) {
 // EndLogin ends the tunnels of a login or API key. It does not block.
 func (r *Remote) EndLogin(login string) {
 	for _, one := range r.all() {
-		if one.by.Actor.Session == login {
+		if one.by.Login == login {
 			r.Gateway.End(one.tunnel.ID, endedByLogin)
 		}
 	}

@@ -74,7 +74,7 @@ func (r *Remote) openable(ctx context.Context, by Requester, id, clientKey strin
 	if !by.same(t.By) {
 		return t, r.refuse(ctx, by.Actor, t, errs.E(wire.Denied, "a tunnel is opened by who asked for it"))
 	}
-	if !by.Fresh || by.Still == nil {
+	if !by.Fresh || by.Still == nil || by.Login == "" {
 		return t, errStale
 	}
 	if raw, err := base64.StdEncoding.DecodeString(clientKey); t.EndToEnd != (clientKey != "") || clientKey != "" && (err != nil || len(raw) != 32) {

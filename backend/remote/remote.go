@@ -63,6 +63,7 @@ type Policy struct {
 // Requester is who acts. The zero Requester is nobody.
 type Requester struct {
 	Actor audit.Actor
+	Login string // id of the login or API key that proved it: the tunnel ends with it
 	// Fresh tells that the second factor was shown just now, or that an API key names the privilege.
 	Fresh  bool
 	Method string // second_factor or apikey

@@ -57,6 +57,7 @@ func (r *Remote) Request(ctx context.Context, by Requester, d Device, a Ask) (Tu
 		ID: rand.Text(), Project: d.Project, Device: d.Key, DeviceName: d.Name, Serial: d.Serial, By: by.Actor, Target: a.Target,
 		EndToEnd: a.EndToEnd, Reason: a.Reason, TTL: a.TTL, State: Approved, AskedAt: r.now(),
 	}
+	t.By.Session = by.Login
 	if policy.Approval {
 		t.State = Requested
 	}
