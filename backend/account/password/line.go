@@ -39,15 +39,15 @@ type Turn struct {
 
 var errBusy = errs.E(wire.Exhausted, "too many people log in at this moment: try again in a few seconds")
 
-// line lets workers in at once. The others wait by rank, and within one in turns by name. Of four places one goes to who
-// has waited at the other end, so that nobody waits for ever.
+// line lets workers in at once. The others wait by rank, and within one in turns by name. Those of the last rank have but a
+// quarter of a worker: a flood of guesses leaves the processors to others.
 type line struct {
 	workers int
 
 	mu      sync.Mutex // guards all below
 	busy    int
 	waiting [ranks]queue
-	served  int
+	rest    bool // since one of the last rank was served: no other is until it is over
 }
 
 func newLine() *line {
@@ -58,13 +58,13 @@ func newLine() *line {
 	return l
 }
 
-// enter waits for a place, at most as long as patience.
+// enter waits for a place, at most as long as patience. Leave gives it back.
 func (l *line) enter(ctx context.Context, t Turn) (leave func(), err error) {
-	w := &waiter{name: t.Name, called: make(chan struct{})}
-	if waits, err := l.join(w, t.Rank); err != nil {
+	w := &waiter{name: t.Name, rank: min(max(t.Rank, Known), Failed), called: make(chan struct{})}
+	if waits, err := l.join(w); err != nil {
 		return nil, err
 	} else if !waits {
-		return l.leave, nil
+		return l.place(w.rank), nil
 	}
 	ctx, cancel := context.WithTimeoutCause(ctx, patience, errBusy)
 	defer cancel()
@@ -73,53 +73,80 @@ func (l *line) enter(ctx context.Context, t Turn) (leave func(), err error) {
 		if w.dropped {
 			return nil, errBusy
 		}
-		return l.leave, nil
+		return l.place(w.rank), nil
 	case <-ctx.Done():
-		if l.withdraw(w) {
-			return nil, context.Cause(ctx)
-		}
-		<-w.called // the place was given meanwhile, or lost
-		if !w.dropped {
-			l.leave()
+		if !l.withdraw(w) { // the place was given meanwhile, or lost
+			if <-w.called; !w.dropped {
+				l.leave(w.rank, 0)
+			}
 		}
 		return nil, context.Cause(ctx)
 	}
 }
 
-func (l *line) join(w *waiter, rank Rank) (waits bool, err error) {
+// place gives what gives a place back that begins now.
+func (l *line) place(rank Rank) func() {
+	begun := time.Now()
+	return func() { l.leave(rank, time.Since(begun)) }
+}
+
+func (l *line) join(w *waiter) (waits bool, err error) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	if l.busy < l.workers {
-		l.busy++
+	if l.busy < l.workers && (w.rank != Failed || !l.rest) {
+		l.take(w.rank)
 		return false, nil
 	}
-	w.queue = &l.waiting[min(max(rank, Known), Failed)]
-	if !w.queue.push(w) {
+	if !l.waiting[w.rank].push(w) {
 		return false, errBusy
 	}
 	return true, nil
 }
 
-// leave gives the place to the next.
-func (l *line) leave() {
+// take counts who has got a place. With mu held.
+func (l *line) take(rank Rank) {
+	l.busy++
+	if rank == Failed {
+		l.rest = true
+	}
+}
+
+// leave gives a place back that was used for a time.
+func (l *line) leave(rank Rank, used time.Duration) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	l.served++
-	for i := range l.waiting {
-		if l.served%4 == 0 {
-			i = len(l.waiting) - 1 - i
-		}
-		if w := l.waiting[i].pop(); w != nil {
+	l.busy--
+	if rank == Failed {
+		time.AfterFunc(min(3*used, patience/4), l.rested)
+	}
+	l.call()
+}
+
+// rested ends the rest of the last rank.
+func (l *line) rested() {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	l.rest = false
+	l.call()
+}
+
+// call gives the free places to those who wait. With mu held.
+func (l *line) call() {
+	for rank := Known; rank < ranks && l.busy < l.workers; rank++ {
+		for l.busy < l.workers && (rank != Failed || !l.rest) {
+			w := l.waiting[rank].pop()
+			if w == nil {
+				break
+			}
+			l.take(rank)
 			close(w.called)
-			return
 		}
 	}
-	l.busy--
 }
 
 // withdraw reports whether w still waited.
 func (l *line) withdraw(w *waiter) bool {
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	return w.queue.remove(w)
+	return l.waiting[w.rank].remove(w)
 }

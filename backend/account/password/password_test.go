@@ -65,7 +65,7 @@ func TestAFloodAtOneNameDoesNotKeepOthersWaiting(t *testing.T) {
 	for range 100 {
 		flood.Go(func() {
 			for ctx.Err() == nil {
-				if _, err := h.Verify(ctx, password.Turn{Name: "victim"}, "", right); errs.KindOf(err) == wire.Exhausted {
+				if _, err := h.Verify(ctx, password.Turn{Name: "victim", Rank: password.Failed}, "", right); errs.KindOf(err) == wire.Exhausted {
 					refused.Add(1)
 					<-time.After(10 * time.Millisecond) // a guesser sends again; nothing signals when
 				}
@@ -74,7 +74,7 @@ func TestAFloodAtOneNameDoesNotKeepOthersWaiting(t *testing.T) {
 	}
 	for i := range 5 {
 		begun := time.Now()
-		if _, err := h.Verify(t.Context(), password.Turn{Name: fmt.Sprintf("honest-%d", i)}, "", right); err != nil {
+		if _, err := h.Verify(t.Context(), password.Turn{Name: fmt.Sprintf("honest-%d", i), Rank: password.Clean}, "", right); err != nil {
 			t.Errorf("%d: %v", i, err)
 		}
 		if took := time.Since(begun); took > 3*time.Second {
@@ -86,6 +86,27 @@ func TestAFloodAtOneNameDoesNotKeepOthersWaiting(t *testing.T) {
 	if refused.Load() == 0 {
 		t.Error("nobody was refused: there was no flood")
 	}
+}
+
+func TestAFloodOfOneRankIsServedInTurnsByName(t *testing.T) {
+	t.Parallel()
+	h := password.New()
+	ctx, stop := context.WithCancel(t.Context())
+	var flood sync.WaitGroup
+	for range 20 {
+		flood.Go(func() {
+			for ctx.Err() == nil {
+				_, _ = h.Verify(ctx, password.Turn{Name: "victim", Rank: password.Clean}, "", right)
+			}
+		})
+	}
+	for i := range 3 {
+		if _, err := h.Verify(t.Context(), password.Turn{Name: fmt.Sprintf("honest-%d", i), Rank: password.Clean}, "", right); err != nil {
+			t.Errorf("%d: %v", i, err)
+		}
+	}
+	stop()
+	flood.Wait()
 }
 
 func TestWhoGivesUpLeavesTheLine(t *testing.T) {

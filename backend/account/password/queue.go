@@ -5,7 +5,7 @@ import "slices"
 // waiter is one who waits. dropped is set before called is closed.
 type waiter struct {
 	name    string
-	queue   *queue
+	rank    Rank
 	called  chan struct{}
 	dropped bool
 }

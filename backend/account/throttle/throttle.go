@@ -51,6 +51,7 @@ type count struct {
 	since  time.Time
 	until  time.Time // who tries waits until then
 	waits  int       // how many waits there were in a row
+	begun  int       // tries that have not passed, those included that were not looked at
 }
 
 // New makes a Throttle.
@@ -81,7 +82,7 @@ func (t *Throttle) Begin(name, address string) (*Try, error) {
 			return nil, errs.E(wire.Exhausted, "too many tries from here: wait %s, or try from elsewhere", readable(c.until.Sub(now)))
 		}
 	}
-	clean := all.failed == 0 && all.waits == 0
+	clean := all.begun <= 1 && all.waits == 0 // who is sent away once, as all are who come in a crowd, is still clean
 	one.add(t.limits.Each, now, t.limits)
 	all.add(t.limits.Address, now, t.limits)
 	_, known := t.known[p]
@@ -100,6 +101,7 @@ func (y *Try) Passed() {
 	delete(t.each, y.pair)
 	if c, ok := t.addresses[y.pair.from]; ok {
 		c.takeBack(t.limits.Address)
+		c.begun = max(0, c.begun-1)
 	}
 	makeRoom(t.known, func(time.Time) bool { return false })
 	t.known[y.pair] = t.now()
@@ -127,6 +129,7 @@ func (c *count) add(limit int, now time.Time, l Limits) {
 		c.since = now
 	}
 	c.failed++
+	c.begun++
 	if c.failed < limit {
 		return
 	}
@@ -160,7 +163,7 @@ func counted[K comparable](all map[K]*count, key K, limit int, now time.Time, l 
 		*c = count{since: now}
 	case now.Before(c.until): // waits
 	case c.failed >= limit, now.Sub(c.since) >= l.Window:
-		c.failed, c.since = 0, now
+		c.failed, c.begun, c.since = 0, 0, now
 	}
 	return c
 }
