@@ -129,8 +129,8 @@ func admitProvider(ctx context.Context, tx pgx.Tx, p oidc.Provider) error {
 }
 
 // UpdateProvider changes a provider that is as it was read.
-func (p *Providers) UpdateProvider(ctx context.Context, s oidc.Sealed, e audit.Entry) error {
-	return p.db.change(ctx, e, func(tx pgx.Tx) error {
+func (p *Providers) UpdateProvider(ctx context.Context, s oidc.Sealed, e audit.Entry) (ended []string, err error) {
+	err = p.db.change(ctx, e, func(tx pgx.Tx) error {
 		if err := admitProvider(ctx, tx, s.Provider); err != nil {
 			return err
 		}
@@ -140,15 +140,34 @@ func (p *Providers) UpdateProvider(ctx context.Context, s oidc.Sealed, e audit.E
 		if err := touched(tag, err, oidc.ErrRevision); err != nil {
 			return err
 		}
-		_, err = tx.Exec(ctx, `UPDATE app_user SET issuer = $2 WHERE provider_key = $1 AND issuer <> $2`, s.Key, s.Issuer)
+		if _, err = tx.Exec(ctx, `UPDATE app_user SET issuer = $2 WHERE provider_key = $1 AND issuer <> $2`, s.Key, s.Issuer); err != nil || !s.Suspended {
+			return err
+		}
+		ended, err = endLoginsBy(ctx, tx, s.Key)
 		return err
 	})
+	if err != nil {
+		return nil, err
+	}
+	return ended, nil
+}
+
+func endLoginsBy(ctx context.Context, tx pgx.Tx, provider wire.Key) ([]string, error) {
+	return list(ctx, tx, pgx.RowTo[string], `DELETE FROM login WHERE provider_key = $1 RETURNING id`, provider)
 }
 
 // DeleteProvider forgets a provider.
-func (p *Providers) DeleteProvider(ctx context.Context, key wire.Key, e audit.Entry) error {
-	return p.db.change(ctx, e, func(tx pgx.Tx) error {
+func (p *Providers) DeleteProvider(ctx context.Context, key wire.Key, e audit.Entry) (ended []string, err error) {
+	err = p.db.change(ctx, e, func(tx pgx.Tx) error {
 		tag, err := tx.Exec(ctx, `DELETE FROM provider WHERE key = $1`, key)
-		return touched(tag, err, missing("provider"))
+		if err = touched(tag, err, missing("provider")); err != nil {
+			return err
+		}
+		ended, err = endLoginsBy(ctx, tx, key)
+		return err
 	})
+	if err != nil {
+		return nil, err
+	}
+	return ended, nil
 }

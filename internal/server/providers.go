@@ -10,7 +10,7 @@ import (
 
 // Providers has the use cases of those who vouch for users.
 func (s *Server) Providers() *oidc.Providers {
-	return oidc.NewProviders(db.NewProviders(s.db), s.sealer, time.Now)
+	return oidc.NewProviders(db.NewProviders(s.db), s.sealer, time.Now, s.endLogin)
 }
 
 // relyingParty logs users in with providers.

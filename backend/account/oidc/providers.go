@@ -24,10 +24,11 @@ type Store interface {
 	// under the rules of a project's.
 	InsertProvider(ctx context.Context, s Sealed, e audit.Entry) error
 	// UpdateProvider changes the row of s.Key that has still s.Revision, or returns ErrRevision. Where it gets another
-	// issuer, the users whom it vouched for go along.
-	UpdateProvider(ctx context.Context, s Sealed, e audit.Entry) error
-	// DeleteProvider forgets the provider; its users stay, and cannot log in.
-	DeleteProvider(ctx context.Context, key wire.Key, e audit.Entry) error
+	// issuer, the users whom it vouched for go along; where it is suspended, the logins that it vouched for end, and ended
+	// has their ids.
+	UpdateProvider(ctx context.Context, s Sealed, e audit.Entry) (ended []string, err error)
+	// DeleteProvider forgets the provider; its users stay, their logins by it end, and they cannot log in.
+	DeleteProvider(ctx context.Context, key wire.Key, e audit.Entry) (ended []string, err error)
 }
 
 // Administrator is who changes a provider.
@@ -45,11 +46,13 @@ type Providers struct {
 	store  Store
 	sealer Sealer
 	now    func() time.Time
+	ended  []func(login string)
 }
 
-// NewProviders makes Providers over a store.
-func NewProviders(store Store, sealer Sealer, now func() time.Time) *Providers {
-	return &Providers{store: store, sealer: sealer, now: now}
+// NewProviders makes Providers over a store. Each of ended is told the id of a login that has ended with its provider, so
+// that what it opened can be ended; it must not block.
+func NewProviders(store Store, sealer Sealer, now func() time.Time, ended ...func(login string)) *Providers {
+	return &Providers{store: store, sealer: sealer, now: now, ended: ended}
 }
 
 // Find gives a provider of a project (0: the platform) by its name or key.
@@ -120,21 +123,33 @@ func (s *Providers) Update(ctx context.Context, by Administrator, key wire.Key, 
 		return Provider{}, err
 	}
 	entry := audit.New(by.Actor, audit.ProviderUpdate, row.Project, assetOf(row.Provider)).Changed(before, row.Provider)
-	if err := s.store.UpdateProvider(ctx, row, entry); err != nil {
+	ended, err := s.store.UpdateProvider(ctx, row, entry)
+	if err != nil {
 		return Provider{}, errs.Wrap("oidc: update provider", err)
 	}
+	s.tell(ended)
 	row.Revision++
 	return row.Provider, nil
 }
 
-// Delete forgets a provider. Logins that it vouched for end in their time.
+// Delete forgets a provider, and ends the logins that it vouched for.
 func (s *Providers) Delete(ctx context.Context, by Administrator, key wire.Key) error {
 	row, err := s.store.Provider(ctx, key)
 	if err != nil {
 		return errs.Wrap("oidc: delete provider", err)
 	}
 	entry := audit.New(by.Actor, audit.ProviderDelete, row.Project, assetOf(row.Provider)).Changed(row.Provider, nil)
-	return errs.Wrap("oidc: delete provider", s.store.DeleteProvider(ctx, key, entry))
+	ended, err := s.store.DeleteProvider(ctx, key, entry)
+	s.tell(ended)
+	return errs.Wrap("oidc: delete provider", err)
+}
+
+func (s *Providers) tell(logins []string) {
+	for _, id := range logins {
+		for _, ended := range s.ended {
+			ended(id)
+		}
+	}
 }
 
 // seal puts the password into the row, under the row's key.

@@ -8,6 +8,7 @@ import (
 
 	"bulkhead/backend/account/oidc"
 	"bulkhead/backend/audit"
+	"bulkhead/db"
 	"bulkhead/internal/errs"
 	"bulkhead/internal/secret"
 	"bulkhead/wire"
@@ -190,6 +191,35 @@ func TestAChangeIsMadeOnlyToWhatWasRead(t *testing.T) {
 	}
 }
 
+func TestLoginsEndWithTheirProvider(t *testing.T) {
+	t.Parallel()
+	s, p := newStage(t), newProvider(t)
+	var ended []string
+	s.providers = oidc.NewProviders(db.NewProviders(s.database.DB), s.config.Sealer, s.clock.Now, func(id string) { ended = append(ended, id) })
+	one, two, other := s.add("one", p), s.add("two", newProvider(t)), s.add("other", newProvider(t))
+	for i, row := range []oidc.Provider{one, two, other} {
+		id := strings.Repeat(string(rune('a'+i)), 16)
+		_, err := s.database.Pool().Exec(t.Context(), `WITH p AS (INSERT INTO bulkhead.principal (key, kind, name, created_at) VALUES ($1, 'user', 'u', now())),
+			u AS (INSERT INTO bulkhead.app_user (key, issuer, subject, provider_key) VALUES ($1, $2, 'u', $3))
+			INSERT INTO bulkhead.login (id, user_key, kind, level, hash, first_at, created_at, seen_at, expires_at, ends_at, address, agent, provider_key)
+			VALUES ($4, $1, 'browser', 1, sha256('x'), now(), now(), now(), now() + interval '1 hour', now() + interval '1 hour', '', '', $3)`, i+1, row.Issuer, row.Key, id)
+		if err != nil {
+			t.Fatal(err)
+		}
+	}
+	s.suspend("one")
+	if err := s.providers.Delete(t.Context(), administrator, two.Key); err != nil {
+		t.Fatal(err)
+	}
+	var left string
+	if err := s.database.Pool().QueryRow(t.Context(), `SELECT string_agg(id, ' ') FROM bulkhead.login`).Scan(&left); err != nil || left != strings.Repeat("c", 16) {
+		t.Errorf("left are %q, %v", left, err)
+	}
+	if strings.Join(ended, " ") != strings.Repeat("a", 16)+" "+strings.Repeat("b", 16) {
+		t.Errorf("told of %q", ended)
+	}
+}
+
 func TestAProviderThatMovesTakesItsUsersAlong(t *testing.T) {
 	t.Parallel()
 	s, p := newStage(t), newProvider(t)
@@ -199,7 +229,7 @@ func TestAProviderThatMovesTakesItsUsersAlong(t *testing.T) {
 			INSERT INTO bulkhead.app_user (key, issuer, subject, provider_key) SELECT key, $1, 'alice', $2 FROM p`: {p.issuer, made.Key},
 	} {
 		if _, err := s.database.Pool().Exec(t.Context(), sql, args...); err != nil {
-			t.Skipf("users are kept otherwise: %v", err)
+			t.Fatal(err)
 		}
 	}
 	if _, err := s.providers.Update(t.Context(), administrator, made.Key, 0, func(p *oidc.Provider) { p.Issuer = "https://moved.example" }, nil); err != nil {
