@@ -132,7 +132,7 @@ func (p *Pages) admitted(w http.ResponseWriter, r *request) bool {
 		p.problem(w, r, http.StatusForbidden, "Refused", "This form was not sent by this server's own page. Open the page again and try once more.")
 		return false
 	}
-	if err := readForm(w, r.Request); err != nil {
+	if err := readForm(w, r.Request, p.bodyTimeout); err != nil {
 		p.log(r, "read form", err)
 		w.Header().Set("Connection", "close") // what is left of the body is not read
 		p.problem(w, r, statusOfForm(err), "The form could not be read", "Open the page again and try once more.")
@@ -156,12 +156,12 @@ func (p *Pages) sameOrigin(r *http.Request) error {
 
 var errForm = errors.New("not a form")
 
-func readForm(w http.ResponseWriter, r *http.Request) error {
+func readForm(w http.ResponseWriter, r *http.Request, within time.Duration) error {
 	if t, _, _ := strings.Cut(r.Header.Get("Content-Type"), ";"); strings.TrimSpace(t) != "application/x-www-form-urlencoded" && r.ContentLength != 0 {
 		return errForm
 	}
 	control := http.NewResponseController(w)
-	_ = control.SetReadDeadline(time.Now().Add(bodyTimeout)) // not every test's writer can
+	_ = control.SetReadDeadline(time.Now().Add(within)) // not every test's writer can
 	r.Body = http.MaxBytesReader(w, r.Body, maxBody)
 	if err := r.ParseForm(); err != nil {
 		return err

@@ -1,6 +1,7 @@
 package pages_test
 
 import (
+	"io"
 	"net/http"
 	"net/url"
 	"strings"
@@ -197,4 +198,33 @@ func TestAFormOfAnotherSiteIsPutOnRecord(t *testing.T) {
 			t.Errorf("%v: %s", err, e.After)
 		}
 	}
+}
+
+func TestAFormThatDoesNotArriveIsGivenUp(t *testing.T) {
+	t.Parallel()
+	b := newStage(t).browser()
+	body, w := io.Pipe()
+	defer w.Close()
+	r, err := http.NewRequestWithContext(t.Context(), http.MethodPost, b.s.server.URL+"/login", body)
+	if err != nil {
+		t.Fatal(err)
+	}
+	r.Header.Set("Content-Type", "application/x-www-form-urlencoded")
+	r.Header.Set("Origin", b.s.server.URL)
+	go func() { _, _ = io.WriteString(w, "name=ol") }() // and no more
+	b.want(b.do(r), http.StatusRequestTimeout, "The form could not be read")
+}
+
+func TestAPanicStaysInItsRequest(t *testing.T) {
+	t.Parallel()
+	s := newStage(t)
+	b := s.loggedIn()
+	s.people.mu.Lock()
+	s.people.broken = true
+	s.people.mu.Unlock()
+	a := b.want(b.get("/account"), http.StatusInternalServerError, "Something went wrong here")
+	if strings.Contains(a.body, "canary") {
+		t.Error(a.body)
+	}
+	b.want(b.get("/"), http.StatusOK, "Overview")
 }

@@ -83,6 +83,7 @@ type Pages struct {
 	templates   map[string]*template.Template
 	crossOrigin *http.CrossOriginProtection
 	handler     http.Handler
+	bodyTimeout time.Duration
 }
 
 var _ http.Handler = (*Pages)(nil)
@@ -93,7 +94,7 @@ func New(c Config) (*Pages, error) {
 		return nil, errors.New("pages: New: something required is missing in Config")
 	}
 	c.Public = strings.TrimSuffix(c.Public, "/")
-	p := &Pages{Config: c, crossOrigin: http.NewCrossOriginProtection()}
+	p := &Pages{Config: c, crossOrigin: http.NewCrossOriginProtection(), bodyTimeout: bodyTimeout}
 	var err error
 	if p.templates, err = web.Pages(p.functions()); err != nil {
 		return nil, err
