@@ -1,70 +1,70 @@
 package heap
 
 import (
+	"fmt"
 	"os"
 	"os/exec"
 	"runtime"
+	"runtime/metrics"
 	"strconv"
 	"strings"
 	"testing"
 )
 
-// allocate makes 64 MiB of garbage and gives how many collections that took, and how much memory the process has.
-func allocate() (collections uint32, resident int) {
-	var before, after runtime.MemStats
-	runtime.ReadMemStats(&before)
-	for range 64 << 10 {
-		sink = make([]byte, 1<<10)
-	}
-	runtime.ReadMemStats(&after)
-	status, _ := os.ReadFile("/proc/self/status")
-	for line := range strings.Lines(string(status)) {
-		if text, ok := strings.CutPrefix(line, "VmRSS:"); ok {
-			resident, _ = strconv.Atoi(strings.Fields(text)[0])
-		}
-	}
-	return after.NumGC - before.NumGC, resident
-}
-
-var sink []byte
-
-const asChild = "HEAP_TEST_CHILD"
+const (
+	asChild  = "HEAP_TEST_CHILD"
+	reserved = 64 << 20
+)
 
 func TestMain(m *testing.M) {
 	if os.Getenv(asChild) == "" {
 		os.Exit(m.Run())
 	}
-	Reserve(64 << 20)
-	n, kilobytes := allocate()
-	if _, err := os.Stdout.WriteString(strconv.Itoa(int(n)) + " " + strconv.Itoa(kilobytes)); err != nil {
-		os.Exit(1)
-	}
+	Reserve(reserved)
+	Reserve(reserved) // only once
+	runtime.GC()
+	goal := []metrics.Sample{{Name: "/gc/heap/goal:bytes"}}
+	metrics.Read(goal)
+	fmt.Println(goal[0].Value.Uint64()>>10, resident())
 }
 
-func child(t *testing.T, more ...string) (collections, kilobytes int) {
+// resident is how much memory the process has in KiB.
+func resident() int {
+	status, _ := os.ReadFile("/proc/self/status")
+	for line := range strings.Lines(string(status)) {
+		if text, ok := strings.CutPrefix(line, "VmRSS:"); ok {
+			n, _ := strconv.Atoi(strings.Fields(text)[0])
+			return n
+		}
+	}
+	return 0
+}
+
+// child gives what a process that reserves has: at which size of the heap it collects, and how much memory, in KiB.
+func child(t *testing.T, gogc string) (goal, resident int) {
 	t.Helper()
-	c := exec.Command(os.Args[0])
-	c.Env = append(append(os.Environ(), "GOGC=", asChild+"=1"), more...)
+	c := exec.CommandContext(t.Context(), os.Args[0])
+	c.Env = append(os.Environ(), "GOGC="+gogc, asChild+"=1")
 	out, err := c.Output()
 	if err != nil {
 		t.Fatal(err)
 	}
-	fields := strings.Fields(string(out))
-	collections, _ = strconv.Atoi(fields[0])
-	kilobytes, _ = strconv.Atoi(fields[1])
-	return collections, kilobytes
+	if n, err := fmt.Sscan(string(out), &goal, &resident); n != 2 {
+		t.Fatalf("%q: %v", out, err)
+	}
+	return goal, resident
 }
 
 func TestGarbageIsLeftUntilItIsAsMuchAsWasReserved(t *testing.T) {
 	t.Parallel()
-	if n, _ := child(t); n > 1 {
-		t.Errorf("%d collections for 64 MiB of garbage, with as much reserved", n)
+	if goal, _ := child(t, ""); goal < 2*reserved>>10 || goal > 3*reserved>>10 {
+		t.Errorf("the heap is collected at %d KiB", goal)
 	}
 }
 
 func TestTheOperatorsWordHolds(t *testing.T) {
 	t.Parallel()
-	if n, _ := child(t, "GOGC=100"); n < 4 {
-		t.Errorf("%d collections for 64 MiB of garbage, though GOGC asks for more", n)
+	if goal, _ := child(t, "100"); goal > reserved>>10 {
+		t.Errorf("the heap is collected at %d KiB, though GOGC is set", goal)
 	}
 }
