@@ -57,6 +57,8 @@ const (
 	// clockSkew is how far the clocks of device and backend may be apart.
 	clockSkew  = 2 * time.Minute
 	maxTunnels = 16
+	// defaultStreams is the most at once where the policy does not say: each may keep 256 KiB of the device's memory.
+	defaultStreams = 64
 	// What the agent keeps of streams that their targets do not read.
 	window = 1 << 20
 	memory = 2 << 20
@@ -172,9 +174,9 @@ type bounds struct {
 }
 
 func narrow(g wire.Grant, r policy.Rule) bounds {
-	b := bounds{g.MaxStreams, g.Rate}
+	b := bounds{min(g.MaxStreams, defaultStreams), g.Rate}
 	if r.Streams > 0 {
-		b.streams = min(b.streams, r.Streams)
+		b.streams = min(g.MaxStreams, r.Streams)
 	}
 	if r.Rate > 0 && (b.rate == 0 || r.Rate < b.rate) {
 		b.rate = r.Rate

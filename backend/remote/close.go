@@ -118,9 +118,24 @@ func (r *Remote) Close(ctx context.Context, by audit.Actor, id string) error {
 				one.ended = by
 			}
 		})
-		r.Gateway.End(id, endedByUser)
+		if !r.Gateway.End(id, endedByUser) {
+			return r.closeLeft(ctx, by, t)
+		}
 	}
 	return nil
+}
+
+// closeLeft puts on record that a tunnel has ended which the gateway does not have any more.
+func (r *Remote) closeLeft(ctx context.Context, by audit.Actor, t Tunnel) error {
+	if _, ok := r.get(t.ID); ok {
+		return nil // its end is being put on record
+	}
+	t.State, t.ClosedAt, t.Ended = Closed, r.now(), endedByUser
+	err := r.Store.UpdateTunnel(ctx, t, []State{Granted, Open}, entry(by, audit.TunnelClose, t))
+	if errs.KindOf(err) == wire.Conflict {
+		return nil // it is there by now
+	}
+	return errs.Wrap("remote: close", err)
 }
 
 // Opened puts the opening on record; nothing goes through before.

@@ -4,7 +4,10 @@ import (
 	"context"
 	"crypto/rand"
 	"encoding/base64"
+	"strings"
 	"time"
+	"unicode"
+	"unicode/utf8"
 
 	"bulkhead/backend/audit"
 	"bulkhead/internal/errs"
@@ -57,12 +60,27 @@ func (r *Remote) bring(ctx context.Context, t Tunnel, signed wire.SignedGrant) (
 		}
 	}
 	if err != nil {
-		err = errs.As(errs.KindOf(err), err, "the device does not open the tunnel: %s", errs.UserText(err))
+		err = errs.As(errs.KindOf(err), err, "the device does not open the tunnel: %s", readable(errs.UserText(err)))
 		r.set(t.ID, func(one *live) { one.refused = err })
 		r.Gateway.End(t.ID, "refused")
 		return Opening{}, err
 	}
 	return Opening{Tunnel: t, Gateway: r.UserURL, Ticket: user, DeviceKey: reply.Key}, nil
+}
+
+// readable makes what a device says fit to be kept and shown: a device may be in other hands.
+func readable(s string) string {
+	const most = 300
+	kept := strings.Map(func(r rune) rune {
+		if r == utf8.RuneError || !unicode.IsPrint(r) {
+			return '?'
+		}
+		return r
+	}, s)
+	if runes := []rune(kept); len(runes) > most {
+		kept = string(runes[:most]) + "..."
+	}
+	return kept
 }
 
 // openable gives the tunnel if by may open it now.
