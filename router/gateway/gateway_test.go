@@ -9,11 +9,14 @@ import (
 	"io"
 	"log"
 	"log/slog"
+	"net"
 	"net/http"
 	"net/http/httptest"
 	"runtime"
+	"strconv"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -36,6 +39,8 @@ type book struct {
 	fail   error
 	closed chan gateway.Closing
 	hold   chan struct{} // Opened waits for it where it is not nil
+	slow   chan struct{} // Streams does
+	told   atomic.Int64  // calls of Streams
 }
 
 func (b *book) Opened(ctx context.Context, id string) error {
@@ -53,6 +58,10 @@ func (b *book) Opened(ctx context.Context, id string) error {
 }
 
 func (b *book) Streams(_ context.Context, id string, first, last int) {
+	b.told.Add(1)
+	if b.slow != nil {
+		<-b.slow
+	}
 	b.mu.Lock()
 	defer b.mu.Unlock()
 	for range last - first + 1 {
@@ -312,6 +321,54 @@ func TestAKillEndsBothSocketsWithinASecond(t *testing.T) {
 		t.Errorf("got %+v", c)
 	}
 }
+
+func TestAKillDoesNotWaitForTheRecord(t *testing.T) {
+	t.Parallel()
+	slow := make(chan struct{})
+	s := newStage(t, func(_ *gateway.Config, b *book) { b.slow = slow })
+	user, device := s.open(pass("T"))
+	ask(t, user, []byte("x"))
+	for s.book.told.Load() == 0 { // the stream is being put on record
+		runtime.Gosched()
+	}
+	began := time.Now()
+	s.End("T", "killed")
+	<-user.Done()
+	<-device.Done()
+	if took := time.Since(began); took > time.Second {
+		t.Errorf("it took %s", took)
+	}
+	close(slow)
+	if c := s.closing(); c.Reason != "killed" {
+		t.Errorf("got %+v", c)
+	}
+}
+
+func TestManyAbruptEndsLeaveNothing(t *testing.T) {
+	t.Parallel()
+	s := newStage(t, nil)
+	for i := range 200 {
+		id := "T" + strconv.Itoa(i)
+		tickets := s.admit(pass(id))
+		device, errDevice := s.dial(wire.TunnelPathDevice, tickets.Device)
+		user, errUser := s.dial(wire.TunnelPathUser, tickets.User)
+		if err := errors.Join(errDevice, errUser); err != nil {
+			t.Fatal(err)
+		}
+		mux.Break(below(user)) // as if the machine had died
+		if i%2 == 0 {
+			mux.Break(below(device))
+		}
+		if c := s.closing(); c.Sent != 0 {
+			t.Errorf("got %+v", c)
+		}
+		_ = device.Close()
+		_ = user.Close()
+	}
+}
+
+// below is the TCP connection of a WebSocket.
+func below(ws *websocket.Conn) net.Conn { return ws.NetConn().(*tls.Conn).NetConn() }
 
 func TestATunnelEndsWithItsTimeOrForWantOfUse(t *testing.T) {
 	t.Parallel()

@@ -18,7 +18,7 @@ const (
 	// look is how often limits are looked at and streams are told of.
 	look = 500 * time.Millisecond
 	// tellTimeout bounds what Events may take once a tunnel is over.
-	tellTimeout = 15 * time.Second
+	tellTimeout = 5 * time.Second
 	// What the gateway keeps of streams that are not read.
 	window = 16 << 20
 	memory = 32 << 20
@@ -176,12 +176,15 @@ func (t *tunnel) talk(userSocket, deviceSocket *websocket.Conn) time.Time {
 func (t *tunnel) serve(user, device mux.Session) {
 	var wg sync.WaitGroup
 	defer wg.Wait()
-	defer func() { // together: each may have something left to write
-		var closing sync.WaitGroup
-		closing.Go(user.Close)
-		closing.Go(device.Close)
-		closing.Wait()
-	}()
+	// The sockets close at once when the tunnel ends, together, whatever is being put on record meanwhile.
+	for _, session := range []mux.Session{user, device} {
+		closing := make(chan struct{})
+		defer func() { <-closing }()
+		context.AfterFunc(t.ctx, func() {
+			defer close(closing)
+			session.Close()
+		})
+	}
 	wg.Go(func() { t.accept(user, device, &wg) })
 	tick := time.NewTicker(look)
 	defer tick.Stop()
