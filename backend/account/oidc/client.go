@@ -13,14 +13,14 @@ import (
 
 // Limits of what the server asks of a provider.
 const (
-	askTimeout    = 5 * time.Second // one request, with its answer
-	dialTimeout   = 3 * time.Second
-	maxAnswer     = 512 << 10
-	maxHeader     = 32 << 10
-	maxRedirects  = 3
-	maxConns      = 8 // at once, to one provider
-	idleLifetime  = 10 * time.Second
-	maxIdlePerHub = 2
+	askTimeout   = 5 * time.Second // one request, with its answer
+	dialTimeout  = 3 * time.Second
+	maxAnswer    = 512 << 10
+	maxHeader    = 32 << 10
+	maxRedirects = 3
+	maxConns     = 8 // at once, to one provider
+	maxIdle      = 2
+	idleLifetime = 10 * time.Second
 )
 
 // newClient makes the client through which alone a provider is reached. No proxy is used: the guard would see the
@@ -36,7 +36,7 @@ func newClient(p Provider) (*http.Client, error) {
 	dialer := &net.Dialer{Timeout: dialTimeout, Control: guard(p.PrivateNetwork)}
 	transport := &http.Transport{
 		DialContext: dialer.DialContext, TLSClientConfig: config, TLSHandshakeTimeout: dialTimeout, ResponseHeaderTimeout: askTimeout,
-		MaxResponseHeaderBytes: maxHeader, MaxConnsPerHost: maxConns, MaxIdleConns: maxIdlePerHub, IdleConnTimeout: idleLifetime,
+		MaxResponseHeaderBytes: maxHeader, MaxConnsPerHost: maxConns, MaxIdleConns: maxIdle, IdleConnTimeout: idleLifetime,
 	}
 	return &http.Client{Transport: bounded{transport}, Timeout: askTimeout, CheckRedirect: sameHost}, nil
 }

@@ -12,6 +12,7 @@ import (
 
 	"bulkhead/backend/account/oidc"
 	"bulkhead/internal/errs"
+	"bulkhead/internal/secret"
 	"bulkhead/wire"
 )
 
@@ -243,6 +244,33 @@ func TestTheIssuerOfTheAnswerIsDemandedWhereTheProviderAdvertisesIt(t *testing.T
 	trip.back.Set("iss", p.issuer)
 	if _, err := s.finish(trip); err != nil {
 		t.Error(err)
+	}
+}
+
+func TestALogoutGoesOnAtTheProviderThatWantsIt(t *testing.T) {
+	t.Parallel()
+	s, p := newStage(t), newProvider(t)
+	p.discovery["end_session_endpoint"] = p.issuer + "/logout?x=1"
+	row := s.add("company", p, func(row *oidc.Provider) { row.Logout = true })
+	for token, hint := range map[string]string{"a.b.c": "a.b.c", "": "", strings.Repeat("x", 5000): ""} {
+		got, err := s.party.LogoutURL(t.Context(), row.Key, secret.FromString(token))
+		u := must(url.Parse(got))
+		if err != nil || u.Host != must(url.Parse(p.issuer)).Host || u.Query().Get("x") != "1" || u.Query().Get("client_id") != clientID ||
+			u.Query().Get("post_logout_redirect_uri") != publicURL+"/login" || u.Query().Get("id_token_hint") != hint {
+			t.Errorf("got %s, %v", got, err)
+		}
+	}
+	for name, script := range map[string]string{"none": "", "a-script": "javascript:alert(1)", "plain": "http://evil.example/"} {
+		q := newProvider(t)
+		q.discovery["end_session_endpoint"] = script
+		row := s.add(name, q, func(row *oidc.Provider) { row.Logout = true })
+		if got, err := s.party.LogoutURL(t.Context(), row.Key, secret.Value{}); got != "" || err != nil {
+			t.Errorf("%s: %q, %v", name, got, err)
+		}
+	}
+	quiet := s.add("quiet", newProvider(t))
+	if got, err := s.party.LogoutURL(t.Context(), quiet.Key, secret.Value{}); got != "" || err != nil {
+		t.Errorf("a provider that does not want it: %q, %v", got, err)
 	}
 }
 

@@ -161,6 +161,9 @@ func RedirectURI(publicURL string, p Provider) string {
 // AfterLogout is where a provider sends browsers after a logout; it has to be told the provider.
 func AfterLogout(publicURL string) string { return strings.TrimSuffix(publicURL, "/") + "/login" }
 
+// maxHint is how long a token may be that goes into a URL; servers refuse longer ones.
+const maxHint = 4096
+
 // LogoutURL is where a browser goes after its logout here, so that it is logged out at the provider too; empty where the
 // provider's row does not want that or the provider has no such page.
 func (r *RelyingParty) LogoutURL(ctx context.Context, provider wire.Key, idToken secret.Value) (string, error) {
@@ -179,7 +182,7 @@ func (r *RelyingParty) LogoutURL(ctx context.Context, provider wire.Key, idToken
 	query := u.Query()
 	query.Set("client_id", row.ClientID)
 	query.Set("post_logout_redirect_uri", AfterLogout(r.PublicURL))
-	if !idToken.IsZero() {
+	if size := len(idToken.Reveal()); size > 0 && size <= maxHint {
 		query.Set("id_token_hint", string(idToken.Reveal()))
 	}
 	u.RawQuery = query.Encode()
