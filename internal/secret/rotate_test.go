@@ -159,9 +159,9 @@ func FuzzOpen(f *testing.F) {
 	f.Add(sealed[:7])
 	f.Add([]byte{1, 0, 0, 0, 0})
 	f.Fuzz(func(t *testing.T, text []byte) {
-		_, errOpen := k.Open(text, "c")
+		plain, errOpen := k.Open(text, "c")
 		_, errRewrap := k.Rewrap(text, "c")
-		if !bytes.Equal(text, sealed) && errOpen == nil {
+		if errOpen == nil && string(plain.Reveal()) != canary { // each process of the fuzzer seals it anew
 			t.Errorf("opened %x", text)
 		}
 		if errOpen == nil && errRewrap != nil {
