@@ -38,23 +38,33 @@ func (g *Grants) Deny(ctx context.Context, c account.Client, by account.Principa
 	return g.decide(ctx, c, by, userCode, denied, audit.LoginDeny)
 }
 
-// decide records the decision, then takes it: what is not recorded does not happen. The request may have gone between.
+// decide records the decision, then takes it: what is not recorded does not happen. Meanwhile nobody else decides, so that
+// the record has one decision.
 func (g *Grants) decide(ctx context.Context, c account.Client, by account.Principal, userCode string, to state, action audit.Action) error {
-	asked, err := g.Describe(by, userCode)
+	a, err := g.hold(by, userCode)
 	if err != nil {
 		return err
 	}
-	if err := g.record.Record(ctx, entry(by.Actor(c), action, asked.From)); err != nil {
-		return errs.Wrap("devicegrant: decide", err)
-	}
+	err = g.record.Record(ctx, entry(by.Actor(c), action, a.from))
 	g.mu.Lock()
 	defer g.mu.Unlock()
-	a, err := g.find(by, userCode)
 	if err != nil {
-		return err
+		a.state = pending
+		return errs.Wrap("devicegrant: decide", err)
 	}
 	a.state, a.by = to, by
 	return nil
+}
+
+// hold keeps others from deciding about a request.
+func (g *Grants) hold(by account.Principal, userCode string) (*grant, error) {
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	a, err := g.find(by, userCode)
+	if err == nil {
+		a.state = deciding
+	}
+	return a, err
 }
 
 // find is called with mu held. Who has no second factor has no business here.

@@ -69,6 +69,7 @@ type state int
 
 const (
 	pending state = iota
+	deciding
 	approved
 	denied
 )

@@ -184,6 +184,34 @@ func TestADeniedProgramIsToldSo(t *testing.T) {
 	}
 }
 
+func TestOfManyDecisionsAtOnceOneIsTakenAndRecorded(t *testing.T) {
+	t.Parallel()
+	l := &log{}
+	g := devicegrant.New(time.Now, l)
+	issued := start(t, g)
+	var mu sync.Mutex
+	var taken int
+	var wait sync.WaitGroup
+	for i := range 20 {
+		wait.Go(func() {
+			decide := g.Approve
+			if i%2 == 0 {
+				decide = g.Deny
+			}
+			if err := decide(t.Context(), here, owner(), issued.UserCode); err == nil {
+				mu.Lock()
+				defer mu.Unlock()
+				taken++
+			}
+		})
+	}
+	wait.Wait()
+	approved := poll(g, issued) == nil
+	if taken != 1 || len(l.entries) != 1 || approved != (l.entries[0].Action == audit.LoginApprove) {
+		t.Errorf("%d taken, approved %t, recorded %+v", taken, approved, l.entries)
+	}
+}
+
 func TestOnlyAFreshLoginOfAUserApproves(t *testing.T) {
 	t.Parallel()
 	for name, change := range map[string]func(*account.Principal){
@@ -217,6 +245,10 @@ func TestWhatIsNotRecordedIsNotApproved(t *testing.T) {
 	}
 	if err := poll(g, issued); !errors.Is(err, devicegrant.ErrPending) {
 		t.Errorf("got %v", err)
+	}
+	l.broken = false
+	if err := g.Approve(t.Context(), here, owner(), issued.UserCode); err != nil {
+		t.Errorf("it cannot be approved later: %v", err)
 	}
 }
 
