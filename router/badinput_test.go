@@ -179,7 +179,7 @@ func TestASilentConnectionIsEndedInTime(t *testing.T) {
 		start := time.Now()
 		_ = c.SetReadDeadline(start.Add(patience))
 		_, _ = io.Copy(io.Discard, c) // any end is fine
-		if took := time.Since(start); took > 2*time.Second {
+		if took := time.Since(start); took > patience/2 {
 			t.Errorf("it was kept for %v", took)
 		}
 	}

@@ -167,7 +167,7 @@ func TestACallerThatDoesNotReadDoesNotBlockASharedCallee(t *testing.T) {
 
 func TestADeadPeerIsNoticed(t *testing.T) {
 	t.Parallel()
-	s := newStage(t, router.Config{Limits: transport.Limits{PingEvery: 40 * time.Millisecond}})
+	s := newStage(t, router.Config{Limits: transport.Limits{PingEvery: 200 * time.Millisecond}})
 	dead, live := s.device(t, message.JSON, a1), s.device(t, message.JSON, a2)
 	pings := make(chan struct{}, 100)
 	live.ws.SetPingHandler(func(data string) error {
