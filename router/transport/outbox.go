@@ -51,7 +51,7 @@ func (o *Outbox) Flush() {
 }
 
 // keepLinks is for how many links an outbox keeps room.
-const keepLinks = 1 << 10
+const keepLinks = 128
 
 // SendIn is Send for the owner of an outbox.
 func (l *Link) SendIn(o *Outbox, m message.Message) error {
