@@ -21,7 +21,7 @@ var rows = [][]string{
 	{"internal/errs", "internal/logkey"},
 	{"realms", "router/message", "backend/privilege", "backend/audit", "internal/config", "internal/mux", "internal/wampx", "internal/localca"},
 	{"router/core", "router/transport", "router/authn", "router/gateway", "agent/state", "agent/metrics", "agent/tunnel",
-		"backend/account", "backend/asset", "backend/rotation", "backend/databackend", "backend/remote", "db/pgerr"},
+		"backend/account", "backend/privilege/granting", "backend/asset", "backend/rotation", "backend/databackend", "backend/remote", "db/pgerr"},
 	{"router", "agent", "backend/httpapi", "backend/pages", "backend/oauth", "backend/rpc", "db", "db/migrations", "db/provision", "db/cluster"},
 	{"db/dbtest", "internal/server"},
 	{"internal/dev"},
@@ -72,7 +72,7 @@ var owners = map[string][]string{
 	"github.com/gorilla/websocket":  {"router/transport", "router/gateway", "agent", "internal/mux", "internal/wampx"},
 	"github.com/spf13/cobra":        {"internal/cli"},
 	"github.com/danielgtaylor/huma": {"backend/httpapi"},
-	"golang.org/x/mod/sumdb":        {"backend/audit", "db", "internal/server", "internal/cli"},
+	"golang.org/x/mod/sumdb":        {"backend/audit", "backend/httpapi", "db", "internal/server", "internal/cli"},
 }
 
 // Violations gives a sentence for each arrow of imports (package folder to import paths, without tests) that a rule forbids.
