@@ -1,0 +1,111 @@
+package httpapi_test
+
+import (
+	"fmt"
+	"slices"
+	"strings"
+	"testing"
+
+	"bulkhead/backend/audit"
+	"bulkhead/backend/httpapi"
+	"bulkhead/db"
+)
+
+// entriesOf are the entries of each operation that succeeds. Those that are not here change nothing and leave none.
+var entriesOf = map[string][]audit.Action{
+	"create-apikey": {audit.KeyCreate}, "create-app": {audit.AppCreate}, "create-device": {audit.DeviceCreate}, "create-group": {audit.GroupCreate},
+	"create-project-provider": {audit.ProviderCreate}, "create-provider": {audit.ProviderCreate}, "create-project": {audit.ProjectCreate},
+	"create-service": {audit.ServiceCreate}, "create-service-account": {audit.ServiceAccountCreate}, "create-ticket": {audit.TicketIssue},
+	"create-user": {audit.UserCreate}, "export-table": {audit.TableExport}, "install-app": {audit.InstallationProvision, audit.InstallationReady},
+	"reveal-app-credential": {audit.AppSecretReveal}, "reveal-database-credentials": {audit.CredentialReveal},
+	"rotate-app": {audit.AppRotate}, "rotate-device": {audit.DeviceRotate}, "suspend-device": {audit.DeviceSuspend}, "resume-device": {audit.DeviceResume},
+	"set-defaults": {audit.DefaultsUpdate}, "update-app": {audit.AppUpdate}, "update-project": {audit.ProjectUpdate}, "update-group": {audit.GroupUpdate},
+	"revoke-device": {audit.DeviceRevoke}, "delete-service": {audit.ServiceDelete}, "end-session": {audit.SessionKill},
+	"delete-group": {audit.GroupDelete}, "delete-app": {audit.AppDelete},
+	"uninstall-app": {audit.InstallationRemove, audit.InstallationDelete}, "delete-project": {audit.ProjectRemove, audit.InstallationDelete, audit.ProjectDelete},
+	"update-provider": {audit.ProviderUpdate}, "update-project-provider": {audit.ProviderUpdate}, "delete-provider": {audit.ProviderDelete},
+	"delete-project-provider": {audit.ProviderDelete}, "add-group-device": {audit.GroupAddDevice}, "remove-group-device": {audit.GroupRemoveDevice},
+	"add-member": {audit.MemberAdd}, "limit-member": {audit.MemberUpdate}, "remove-member": {audit.MemberRemove}, "create-grant": {audit.GrantCreate},
+	"create-transfer": {audit.OwnerOffer}, "suspend-user": {audit.UserSuspend, audit.LoginEnd}, "resume-user": {audit.UserResume}, "set-owner": {audit.UserUpdate},
+	"set-password": {audit.PasswordSet, audit.LoginEnd}, "set-tunnel-policy": {audit.TunnelPolicy},
+}
+
+// takesAway are the operations that others need to come before, in this order.
+var takesAway = []string{
+	"resume-device", "resume-user", "resume-service-account", "remove-group-device", "withdraw-transfer", "remove-member", "delete-service-account",
+	"delete-provider", "delete-project-provider", "delete-group", "delete-service", "end-session", "revoke-device", "uninstall-app", "delete-app", "delete-project",
+}
+
+func TestEveryOperationLeavesExactlyItsEntries(t *testing.T) {
+	t.Parallel()
+	s := newStage(t)
+	_, _, in := s.plant("plant-a")
+	ann := must[httpapi.User](s, 201, "POST", "/users", httpapi.UserCreate{Login: "ann", Name: "Ann", Password: "correct horse battery"}).Key.String()
+	robot := must[httpapi.ServiceAccount](s, 201, "POST", "/service-accounts", httpapi.ServiceAccountCreate{Name: "robot"}).Key.String()
+	must[httpapi.ServiceSecret](s, 201, "POST", "/realms/"+in.Realm+"/services", httpapi.ServiceCreate{Name: "dashboard"})
+	for path, body := range map[string]string{
+		"/projects/plant-a/groups":    `{"name":"hall"}`,
+		"/providers":                  `{"name":"company","issuer":"https://one.example","client_id":"x"}`,
+		"/projects/plant-a/providers": `{"name":"company","issuer":"https://two.example","client_id":"x"}`,
+	} {
+		must[struct{}](s, 201, "POST", path, body)
+	}
+	s.sessions.list = map[string][]httpapi.Session{in.Realm: {{Session: 5, AuthID: "b"}}}
+	// concrete names what stands for others in the examples.
+	concrete := func(op operation, text string) string {
+		key := ann
+		if strings.Contains(op.path, "{account}") {
+			key = robot
+		}
+		name := op.id
+		if op.id == "update-device" {
+			name = "press-1" // as it is called: others look for it, and what changes nothing leaves no entry
+		}
+		return strings.ReplaceAll(strings.Replace(text, `"name":"x"`, `"name":"`+name+`"`, 1), "77", key)
+	}
+	ops := operations(t, s)
+	slices.SortStableFunc(ops, func(a, b operation) int { return slices.Index(takesAway, a.id) - slices.Index(takesAway, b.id) })
+	succeeded := 0
+	for _, op := range ops {
+		before, body := newestEntry(t, s), bodyOf(op.id)
+		if text, ok := body.(string); ok {
+			body = concrete(op, text)
+		}
+		a := s.do(op.method, httpapi.Prefix+concrete(op, example(op.path, in.Realm)), body, header("If-Match", "*"))
+		var got []audit.Action
+		for _, e := range entriesAfter(t, s, before) {
+			if a.status >= 400 && e.Outcome == audit.Done && e.Action != audit.AccessRefuse {
+				t.Errorf("%s was refused with %d and left %s", op.id, a.status, e.Action)
+			}
+			got = append(got, e.Action)
+		}
+		if a.status >= 400 {
+			continue
+		}
+		succeeded++
+		if fmt.Sprint(got) != fmt.Sprint(entriesOf[op.id]) {
+			t.Errorf("%s %s left %q, want %q", op.method, op.id, got, entriesOf[op.id])
+		}
+	}
+	if succeeded < 60 {
+		t.Errorf("only %d of %d operations succeeded", succeeded, len(ops))
+	}
+}
+
+func newestEntry(t *testing.T, s *stage) int64 {
+	t.Helper()
+	found, err := db.NewAudit(s.database.DB).Entries(t.Context(), audit.Query{Limit: 1})
+	if err != nil || len(found) == 0 {
+		t.Fatal(err)
+	}
+	return found[0].Sequence
+}
+
+func entriesAfter(t *testing.T, s *stage, sequence int64) []audit.Entry {
+	t.Helper()
+	found, err := db.NewAudit(s.database.DB).Entries(t.Context(), audit.Query{After: sequence, Oldest: true, Limit: 100})
+	if err != nil {
+		t.Fatal(err)
+	}
+	return found
+}
