@@ -79,6 +79,10 @@ var tampering = []struct {
 	}, "refused", "", ""},
 	{"disable the triggers", func(s *scene) { s.exec(`ALTER TABLE audit_entry DISABLE TRIGGER ALL`) },
 		"guards", "audit_entry_keep_rows is off or gone", sequencer.Guards},
+	{"edit a grant without an entry", func(s *scene) {
+		s.exec(`INSERT INTO privilege_grant (key, principal_key, asset_kind, app_key, flags, given_by_key, given_at)
+			SELECT 4711, p.key, 'app', a.key, '{app.read}', p.key, now() FROM principal p, app a LIMIT 1`)
+	}, "guards", "4711", sequencer.Grants},
 	{"let a role write entries", func(s *scene) { s.exec(`GRANT INSERT ON audit_entry TO bulkhead_audit_sequencer`) },
 		"guards", "may change the table audit_entry", sequencer.Guards},
 }
@@ -90,6 +94,9 @@ func TestWhateverASuperuserDoesToTheDatabaseIsNoticed(t *testing.T) {
 	s.signed()
 	s.backup("early")
 	s.devices(12, 24)
+	if code, said := s.cli("app", "create", "gauge"); code != 0 {
+		t.Fatal(said)
+	}
 	s.signed()
 	s.wantVerify(0, "")
 	s.backup("now")
@@ -108,6 +115,7 @@ func TestWhateverASuperuserDoesToTheDatabaseIsNoticed(t *testing.T) {
 				}
 				s.wantAlarm(row.alsoFrom, says)
 			}
+			s.exec(`DELETE FROM privilege_grant WHERE key = 4711`)
 			s.exec(`REVOKE INSERT ON audit_entry FROM bulkhead_audit_sequencer`)
 			s.restore("now", 0) // and the triggers are on again
 			s.wantVerify(0, "")
