@@ -57,15 +57,25 @@ func insertAPIKey(ctx context.Context, tx pgx.Tx, r account.Record) error {
 	return err
 }
 
+// HasOwner reports whether somebody can administer the server.
+func (k *APIKeys) HasOwner(ctx context.Context, at time.Time) (bool, error) {
+	has, err := hasOwner(ctx, k.db.pool, at)
+	return has, Error("db: owner", err)
+}
+
+func hasOwner(ctx context.Context, q querier, at time.Time) (bool, error) {
+	return first(ctx, q, pgx.RowTo[bool], `SELECT EXISTS (SELECT FROM principal p WHERE p.owner AND NOT p.suspended AND (
+		EXISTS (SELECT FROM user_factor f WHERE f.user_key = p.key) OR
+		EXISTS (SELECT FROM api_key k WHERE k.holder_key = p.key AND '*' = ANY (k.scopes) AND k.revoked_at IS NULL AND k.expires_at > $1)))`, at)
+}
+
 // InsertFirstOwner keeps r unless an owner's key is live. The lock makes servers that start together wait for each other.
 func (k *APIKeys) InsertFirstOwner(ctx context.Context, r account.Record, e audit.Entry) (inserted bool, err error) {
 	err = k.db.InTx(ctx, func(tx pgx.Tx) error {
 		if _, err := tx.Exec(ctx, `LOCK TABLE api_key IN SHARE ROW EXCLUSIVE MODE`); err != nil {
 			return err
 		}
-		var has bool
-		err := tx.QueryRow(ctx, `SELECT EXISTS (SELECT FROM api_key k JOIN principal p ON p.key = k.holder_key
-			WHERE p.owner AND NOT p.suspended AND '*' = ANY (k.scopes) AND k.revoked_at IS NULL AND k.expires_at > $1)`, r.CreatedAt).Scan(&has)
+		has, err := hasOwner(ctx, tx, r.CreatedAt)
 		if err != nil || has {
 			return err
 		}
@@ -81,8 +91,13 @@ func (k *APIKeys) InsertFirstOwner(ctx context.Context, r account.Record, e audi
 	return inserted && err == nil, err
 }
 
-// bootstrap gives the service account of the first owner, which may have been suspended or made no owner since.
+// bootstrap gives the service account of the first owner, which may have been suspended or made no owner since. Keys that it
+// had then do not come to life again.
 func bootstrap(ctx context.Context, tx pgx.Tx, r account.Record) (key wire.Key, err error) {
+	_, err = tx.Exec(ctx, `UPDATE api_key SET revoked_at = $1 WHERE revoked_at IS NULL AND holder_key = (SELECT key FROM service_account WHERE bootstrap)`, r.CreatedAt)
+	if err != nil {
+		return 0, err
+	}
 	err = tx.QueryRow(ctx, `UPDATE principal SET owner = true, suspended = false, revision = revision + 1
 		WHERE key = (SELECT key FROM service_account WHERE bootstrap) RETURNING key`).Scan(&key)
 	if !errors.Is(err, pgx.ErrNoRows) {

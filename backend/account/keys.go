@@ -59,19 +59,17 @@ func (r Record) principal() Principal {
 	}
 }
 
-// opensAll reports whether the key is an owner's that does whatever an owner may.
-func (r Record) opensAll(now time.Time) bool {
-	return r.Live(now) && r.Holder.Owner && slices.Contains(r.Scopes, AllScopes)
-}
-
 // KeyStore keeps the records of API keys. What changes one writes the audit entry in the same transaction.
 type KeyStore interface {
 	APIKey(ctx context.Context, id string) (Record, error) // kind NotFound where there is none
 	// APIKeys lists the keys of a holder, or of all where it is 0.
 	APIKeys(ctx context.Context, holder wire.Key, after string, limit int) ([]Record, error)
 	InsertAPIKey(ctx context.Context, r Record, e audit.Entry) error
-	// InsertFirstOwner inserts r, held by the service account of the first owner, unless there is an owner's key that is live
-	// at r.CreatedAt, and reports whether it did. Where there is no such service account it makes r.Holder.
+	// HasOwner reports whether somebody can administer the server at a time: by an owner's key that is live, or as an owner
+	// with a second factor.
+	HasOwner(ctx context.Context, at time.Time) (bool, error)
+	// InsertFirstOwner inserts r, held by the service account of the first owner, unless HasOwner at
+	// r.CreatedAt, and reports whether it did. Where there is no such service account it makes r.Holder.
 	InsertFirstOwner(ctx context.Context, r Record, e audit.Entry) (bool, error)
 	// RevokeAPIKey sets RevokedAt; kind NotFound where there is none, nothing where it is set already.
 	RevokeAPIKey(ctx context.Context, id string, at time.Time, e audit.Entry) error

@@ -5,6 +5,7 @@ import (
 	"crypto/sha256"
 	"crypto/subtle"
 	"log/slog"
+	"math"
 	"time"
 
 	"bulkhead/backend/account/factor"
@@ -103,7 +104,11 @@ type Logins struct {
 	seen      *cache[LoginRecord]
 	passwords *throttle.Throttle
 	codes     *throttle.Throttle
+	spread    *throttle.Throttle // of codes of one user from all addresses
 }
+
+// spreadLimits bound guesses at one user's codes from many addresses at once.
+var spreadLimits = throttle.Limits{Each: 100, Address: math.MaxInt, Window: 15 * time.Minute, Longest: 24 * time.Hour}
 
 // NewLogins makes Logins. Serve must run beside it.
 func NewLogins(c LoginsConfig) *Logins {
@@ -112,7 +117,7 @@ func NewLogins(c LoginsConfig) *Logins {
 	}
 	return &Logins{
 		LoginsConfig: c, seen: newCache(c.Store.Login, c.Now),
-		passwords: throttle.New(throttle.Default, c.Now), codes: throttle.New(throttle.Default, c.Now),
+		passwords: throttle.New(throttle.Default, c.Now), codes: throttle.New(throttle.Default, c.Now), spread: throttle.New(spreadLimits, c.Now),
 	}
 }
 

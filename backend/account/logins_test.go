@@ -231,6 +231,29 @@ func TestAHundredThousandGuessesOfACodeAreNotLookedAt(t *testing.T) {
 	}
 }
 
+func TestGuessesFromManyAddressesAreRefusedAndTheUserGetsIn(t *testing.T) {
+	t.Parallel()
+	p := newPeople(t)
+	s, f := p.enrolled("alice") // here
+	by := p.who(p.first(far, "alice"))
+	looked := 0
+	for i := range 300 {
+		_, err := p.SecondFactor(t.Context(), account.Client{Address: fmt.Sprintf("10.0.%d.%d", i/200, i%200)}, by, f.at(t, 100+int64(i)))
+		if errs.KindOf(err) == wire.Unauthenticated {
+			looked++
+		}
+	}
+	if looked > 100 {
+		t.Errorf("%d of 300 were looked at", looked)
+	}
+	if _, err := p.SecondFactor(t.Context(), here, p.who(s), f.code(t)); err != nil {
+		t.Errorf("where she has logged in before: %v", err)
+	}
+	if _, err := p.SecondFactor(t.Context(), far, by, string(f.codes[0].Reveal())); err != nil {
+		t.Errorf("elsewhere, with a recovery code: %v", err)
+	}
+}
+
 func TestARecoveryCodeWorksOnce(t *testing.T) {
 	t.Parallel()
 	p := newPeople(t)

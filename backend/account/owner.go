@@ -16,8 +16,8 @@ import (
 
 const ownerName = "bootstrap owner"
 
-// EnsureOwner sees to it that somebody can administer a new server: where no owner's key is live, it makes one and writes
-// it to file with mode 0600. The file comes before the row, so a crash between the two leaves a key that the next start
+// EnsureOwner sees to it that somebody can administer a new server: where nobody is an owner who can log in or has a
+// live key, it makes one and writes it to file with mode 0600. The file comes before the row, so a crash between the two leaves a key that the next start
 // takes up, and never a row whose key nobody has. Where an owner's key is live nothing happens: the file may have been
 // moved to a safer place.
 func (k *Keys) EnsureOwner(ctx context.Context, file string) error {
@@ -40,7 +40,7 @@ func (k *Keys) EnsureOwner(ctx context.Context, file string) error {
 }
 
 func (k *Keys) makeOwner(ctx context.Context, file string) error {
-	has, err := k.hasOwner(ctx)
+	has, err := k.store.HasOwner(ctx, k.now()) // the store decides again, under a lock; asking first keeps the file of a key that works
 	if err != nil || has {
 		return errs.Wrap("account: owner", err)
 	}
@@ -49,27 +49,6 @@ func (k *Keys) makeOwner(ctx context.Context, file string) error {
 		return fmt.Errorf("account: owner: %w", err)
 	}
 	return k.admitOwner(ctx, key, file)
-}
-
-// hasOwner looks for a live owner's key. The store decides again, under a lock, when one is inserted; asking first keeps
-// the file of a key that works.
-func (k *Keys) hasOwner(ctx context.Context) (bool, error) {
-	const page = 200
-	for after := ""; ; {
-		records, err := k.store.APIKeys(ctx, 0, after, page)
-		if err != nil {
-			return false, err
-		}
-		for _, r := range records {
-			if r.opensAll(k.now()) {
-				return true, nil
-			}
-			after = r.ID
-		}
-		if len(records) < page {
-			return false, nil
-		}
-	}
 }
 
 func (k *Keys) admitOwner(ctx context.Context, key APIKey, file string) error {

@@ -5,6 +5,7 @@ import (
 	"time"
 
 	"bulkhead/backend/account/factor"
+	"bulkhead/backend/account/throttle"
 	"bulkhead/backend/audit"
 	"bulkhead/internal/errs"
 	"bulkhead/internal/secret"
@@ -160,6 +161,11 @@ func (l *Logins) SecondFactor(ctx context.Context, c Client, p Principal, code s
 	}
 	raise, token := l.raise(r, l.Now())
 	action := audit.LoginRaise
+	spread, err := l.fewGuesses(r, try, code)
+	if err != nil {
+		l.refused(ctx, c, audit.FactorRefuse, r.Who, "too many codes for this user from many addresses")
+		return Session{}, err
+	}
 	raise.shown, err = l.match(ctx, r, code)
 	if err == nil {
 		if raise.Step == 0 {
@@ -171,6 +177,7 @@ func (l *Logins) SecondFactor(ctx context.Context, c Client, p Principal, code s
 	switch errs.KindOf(err) {
 	case "":
 		try.Passed()
+		spread.Passed()
 		return Session{Login: raise.Login.Login, Token: token}, nil
 	case wire.Unauthenticated:
 		l.refused(ctx, c, audit.FactorRefuse, r.Who, errs.UserText(err))
@@ -179,6 +186,19 @@ func (l *Logins) SecondFactor(ctx context.Context, c Client, p Principal, code s
 		try.Void()
 		return Session{}, errs.Wrap("account: second factor", err)
 	}
+}
+
+// fewGuesses refuses six digits where too many were wrong for one user from all addresses. Where the user's codes were
+// right before, and with a recovery code, one gets in all the same: nobody is locked out by others' guesses.
+func (l *Logins) fewGuesses(r LoginRecord, try *throttle.Try, code string) (*throttle.Try, error) {
+	spread, err := l.spread.Begin(r.User.String(), "")
+	if _, recovery := factor.Recovery(code); err != nil && (recovery || try.Known) {
+		return nil, nil //nolint:nilnil // nothing is counted
+	}
+	if err != nil {
+		return nil, errs.E(wire.Exhausted, "too many wrong codes were tried for you from many places: use a recovery code, or a place where you have logged in before")
+	}
+	return spread, nil
 }
 
 // match finds what a code shows. Its errors of kind Unauthenticated have the true reason.

@@ -48,8 +48,11 @@ type ticket struct {
 // login is one that has opened sessions.
 type login struct {
 	until time.Time
-	told  bool
+	told  int // how often its end was told
 }
+
+// over reports whether the login has ended at a time.
+func (l login) over(now time.Time) bool { return !l.until.IsZero() && !now.Before(l.until) }
 
 // NewTickets makes an empty set.
 func NewTickets(now func() time.Time) *Tickets {
@@ -67,6 +70,9 @@ func (t *Tickets) Issue(p Principal, r realms.Realm) (secret.Value, error) {
 	t.mu.Lock()
 	defer t.mu.Unlock()
 	now := t.now()
+	if t.opened[p.Login].over(now) { // while this request was on its way
+		return secret.Value{}, errs.E(wire.Unauthenticated, "the login has ended")
+	}
 	t.sweep(now)
 	t.compact()
 	if t.held[p.Key] >= MaxTickets || len(t.waiting) >= maxAllTickets {
@@ -102,6 +108,9 @@ func (t *Tickets) open(found ticket) bool {
 	}
 	t.mu.Lock()
 	defer t.mu.Unlock()
+	if t.opened[found.principal.Login].over(now) {
+		return false
+	}
 	if !found.until.IsZero() {
 		t.opened[found.principal.Login] = login{until: found.until}
 	}
@@ -132,23 +141,30 @@ func (t *Tickets) ended() []string {
 	now := t.now()
 	var ended []string
 	for id, l := range t.opened {
+		last := !now.Before(l.until.Add(TicketLife))
 		switch {
-		case now.Before(l.until):
-		case !now.Before(l.until.Add(TicketLife)):
-			ended = append(ended, id)
+		case !l.over(now):
+		case !now.Before(l.until.Add(2 * TicketLife)):
 			delete(t.opened, id)
-		case !l.told:
+		case l.told == 0, last && l.told == 1:
 			ended = append(ended, id)
-			t.opened[id] = login{l.until, true}
+			t.opened[id] = login{l.until, l.told + 1}
 		}
 	}
 	return ended
 }
 
-// Drop takes back the tickets of a login that has ended.
-func (t *Tickets) Drop(login string) {
+// Drop takes back the tickets of a login that has ended. Serve tells its end twice more, for sessions that are being opened.
+func (t *Tickets) Drop(id string) {
 	t.mu.Lock()
 	defer t.mu.Unlock()
+	if now := t.now(); !t.opened[id].over(now) {
+		t.opened[id] = login{until: now}
+	}
+	t.drop(id)
+}
+
+func (t *Tickets) drop(login string) {
 	for id, waiting := range t.waiting {
 		if waiting.principal.Login == login {
 			t.remove(id)

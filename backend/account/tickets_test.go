@@ -128,6 +128,49 @@ func TestTicketsOfARevokedLoginAreGone(t *testing.T) {
 	}
 }
 
+func TestASessionThatIsBeingOpenedWhileItsLoginEndsIsEndedToo(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		tickets := account.NewTickets(time.Now)
+		var mu sync.Mutex // guards told
+		told := 0
+		ctx, stop := context.WithCancel(t.Context())
+		var serving sync.WaitGroup
+		serving.Go(func() {
+			tickets.Serve(ctx, func(id string) {
+				tickets.Drop(id)
+				mu.Lock()
+				defer mu.Unlock()
+				told++
+			})
+		})
+		text := issue(t, tickets, alice)
+		if _, err := tickets.Redeem(plant.Name(), "1", text); err != nil {
+			t.Fatal(err)
+		}
+		tickets.Drop("alice") // the session is not there yet
+		_, err := tickets.Issue(alice, plant)
+		kind(t, err, wire.Unauthenticated)
+		<-time.After(time.Second + time.Millisecond)
+		synctest.Wait()
+		mu.Lock()
+		if told != 1 {
+			t.Errorf("told %d times within a second", told)
+		}
+		mu.Unlock()
+		<-time.After(10 * time.Minute)
+		synctest.Wait()
+		mu.Lock()
+		if told != 2 {
+			t.Errorf("told %d times in all", told)
+		}
+		mu.Unlock()
+		issue(t, tickets, alice) // it is not remembered for ever
+		stop()
+		serving.Wait()
+	})
+}
+
 func TestNobodyHoardsTickets(t *testing.T) {
 	t.Parallel()
 	c := &clock{now: time.Now()}

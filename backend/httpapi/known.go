@@ -17,9 +17,10 @@ const LoginCookie = "__Host-bulkhead"
 
 // known proves who calls. Nobody has to be known to log in.
 func (a *API) known(next http.Handler) http.Handler {
+	strangers := make(chan struct{}, maxStrangers)
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		if r.URL.Path == loginPath && r.Method == http.MethodPost {
-			next.ServeHTTP(w, r)
+			stranger(strangers, next, w, r)
 			return
 		}
 		by, err := a.prove(r)
@@ -32,6 +33,23 @@ func (a *API) known(next http.Handler) http.Handler {
 		requestOf(r.Context()).principal = by
 		next.ServeHTTP(w, r)
 	})
+}
+
+// Limits of those who are not known yet: the others' places are not theirs, and they have little to say.
+const (
+	maxStrangers = 64
+	maxLoginBody = 8 << 10
+)
+
+func stranger(places chan struct{}, next http.Handler, w http.ResponseWriter, r *http.Request) {
+	select {
+	case places <- struct{}{}:
+		defer func() { <-places }()
+		r.Body = http.MaxBytesReader(w, r.Body, maxLoginBody)
+		next.ServeHTTP(w, r)
+	default:
+		refuse(w, r, http.StatusServiceUnavailable, string(wire.Unavailable), "too many people log in at this moment: try again in a few seconds")
+	}
 }
 
 // loginPath is where one logs in, and below it where one shows the second factor.

@@ -89,8 +89,11 @@ func (t *Throttle) Begin(name, address string) (*Try, error) {
 	return &Try{throttle: t, pair: p, Known: known, Clean: clean}, nil
 }
 
-// Passed takes the try back: it was right.
+// Passed takes the try back: it was right. Nil is no try.
 func (y *Try) Passed() {
+	if y == nil {
+		return
+	}
 	t := y.throttle
 	t.mu.Lock()
 	defer t.mu.Unlock()
