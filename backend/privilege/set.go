@@ -7,6 +7,8 @@ import (
 	"bulkhead/wire"
 )
 
+//go:generate go test -run ^TestThePageHasTheCatalogue$ . -update
+
 // Set is a set of flags. The zero Set is empty.
 type Set uint64
 
