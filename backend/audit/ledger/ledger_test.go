@@ -322,6 +322,7 @@ func FuzzParsePath(f *testing.F) {
 
 func FuzzParseBundle(f *testing.F) {
 	f.Add([]byte("\x00\x02ab\x00\x00"), 2)
+	f.Add([]byte("0"), -17)
 	f.Fuzz(func(t *testing.T, text []byte, width int) {
 		leaves, err := ledger.ParseBundle(text, width)
 		if err != nil {

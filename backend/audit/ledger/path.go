@@ -84,7 +84,10 @@ func AppendBundle(bundle, leaf []byte) ([]byte, error) {
 
 // ParseBundle gives the leaves of a bundle, of which there are width.
 func ParseBundle(bundle []byte, width int) ([][]byte, error) {
-	leaves := make([][]byte, 0, min(width, Width))
+	if width < 0 || width > Width {
+		return nil, fmt.Errorf("no bundle has %d entries", width)
+	}
+	leaves := make([][]byte, 0, width)
 	for len(bundle) > 0 {
 		if len(bundle) < 2 {
 			return nil, errors.New("the bundle breaks off")
