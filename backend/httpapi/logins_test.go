@@ -18,6 +18,9 @@ const passphrase = "correct horse battery staple"
 func (s *stage) person(login string, owner bool) (httpapi.LoginToken, factor.Secret) {
 	s.t.Helper()
 	must[httpapi.User](s, 201, "POST", "/users", httpapi.UserCreate{Login: login, Password: passphrase, Owner: owner})
+	if err := s.live.Load(s.t.Context()); err != nil {
+		s.t.Fatal(err)
+	}
 	first := must[httpapi.LoginToken](s, 200, "POST", "/login", httpapi.LoginCreate{Name: login, Password: passphrase}, nobody0)
 	e := must[httpapi.EnrolmentSecret](s, 201, "POST", "/login/enrolment", nil, bearer(first.Token))
 	f := factor.Stored(secret.FromString(e.Secret))
@@ -73,7 +76,7 @@ func TestAFirstFactorReachesNothingButTheSecond(t *testing.T) {
 			t.Errorf("%s: %d %s", op.id, a.status, a.body)
 		}
 	}
-	s.refused(403, "denied", "DELETE", "/projects/plant-a", nil, bearer(first.Token), func(r *http.Request) { r.Header.Set("If-Match", "*") })
+	s.refused(403, "second_factor_required", "DELETE", "/projects/plant-a", nil, bearer(first.Token), func(r *http.Request) { r.Header.Set("If-Match", "*") })
 }
 
 func TestWhatIsDangerousAsksForTheSecondFactorAgain(t *testing.T) {
