@@ -33,6 +33,18 @@ bench *ARGS:
 bench-ingest *ARGS:
     go test ./backend/databackend -run '^$' -bench '^BenchmarkIngest$' -benchtime 2x "$@"
 
+# measure logins: a flood of wrong passwords beside the router and honest people, API keys, hashes
+bench-login *ARGS:
+    go test ./internal/server ./backend/account ./backend/account/password -run '^$' -bench 'FloodOfWrong|Authenticate|Verify' "$@"
+
+# measure one decision about a privilege, and how a snapshot is made and changed
+bench-privilege *ARGS:
+    go test ./backend/privilege -run '^$' -bench . "$@"
+
+# measure the audit log: entries against plain inserts, proofs, a whole verification
+bench-audit *ARGS:
+    go test ./db ./backend/audit/ledger -run '^$' -bench 'Entries|Prove|Verify' -benchtime 3x "$@"
+
 # run honest clients beside misbehaving ones: just soak -for 10m
 soak *ARGS:
     go run ./test/soak "$@"
