@@ -23,10 +23,11 @@ import (
 	"github.com/jackc/pgx/v5"
 
 	"bulkhead/internal/dev"
+	"bulkhead/internal/localca"
 )
 
 // scripts are what people do, each with the number of its steps: a script that stops early must not pass.
-var scripts = map[string]int{"enrol": 8, "login": 9, "oidc": 6, "stepup": 5, "device": 6, "sessions": 4, "keyboard": 5}
+var scripts = map[string]int{"enrol": 8, "login": 9, "oidc": 6, "npm": 5, "stepup": 5, "device": 6, "sessions": 4, "keyboard": 5}
 
 // scriptTimeout bounds one script; a code that works once may cost it half a minute, several times.
 const scriptTimeout = 4 * time.Minute
@@ -55,9 +56,16 @@ func install(t *testing.T) {
 	if _, err := os.Stat(chromium); err != nil {
 		t.Fatalf("%v: ./justw test installs what is missing", err)
 	}
-	if _, err := os.Stat(filepath.Join("node_modules", "playwright-core")); err == nil {
-		return
+	for _, dependency := range []string{"playwright-core", "oidc-provider"} {
+		if _, err := os.Stat(filepath.Join("node_modules", dependency)); err != nil {
+			fetch(t)
+			return
+		}
 	}
+}
+
+func fetch(t *testing.T) {
+	t.Helper()
 	said, err := exec.CommandContext(t.Context(), "npm", "ci", "--ignore-scripts", "--no-audit", "--no-fund").CombinedOutput()
 	if err != nil {
 		t.Fatalf("the driver cannot be installed: npm ci: %v\n%s", err, said)
@@ -66,16 +74,25 @@ func install(t *testing.T) {
 
 // world is what the scripts know.
 type world struct {
-	API      string `json:"api"`
-	Pin      string `json:"pin"` // hash of the server's public key: the browser trusts this one besides
-	Key      string `json:"key"`
-	Users    []user `json:"users"`
-	Provider string `json:"provider"`
-	Chromium string `json:"chromium"`
-	Control  string `json:"control"`
-	Shots    string `json:"shots,omitempty"` // where pictures of the pages go
-	Script   string `json:"script"`
+	API      string  `json:"api"`
+	Pin      string  `json:"pin"` // hash of the server's public key: the browser trusts this one besides
+	Key      string  `json:"key"`
+	Users    []user  `json:"users"`
+	Provider string  `json:"provider"`
+	Chromium string  `json:"chromium"`
+	Control  string  `json:"control"`
+	Shots    string  `json:"shots,omitempty"` // where pictures of the pages go
+	Script   string  `json:"script"`
+	Foreign  foreign `json:"foreign"`
 	caFile   string
+}
+
+// foreign is what a provider that knows nothing of us serves with.
+type foreign struct {
+	Cert string `json:"cert"`
+	Key  string `json:"key"`
+	CA   string `json:"ca"`
+	Pin  string `json:"pin"`
 }
 
 type user struct {
@@ -118,7 +135,7 @@ func start(t *testing.T) *world {
 	}
 	w := &world{
 		API: r.API, Key: read(t, r.KeyFile), Pin: pinOf(t, r.API, r.CAFile), Chromium: chromium, Control: control(t, r.Database),
-		Shots: os.Getenv("BULKHEAD_SHOTS"), Provider: "dev", caFile: r.CAFile,
+		Shots: os.Getenv("BULKHEAD_SHOTS"), Provider: "dev", Foreign: certify(t), caFile: r.CAFile,
 	}
 	for _, u := range r.Users {
 		w.Users = append(w.Users, user{u.Name, read(t, u.PasswordFile), read(t, u.SecretFile)})
@@ -133,6 +150,25 @@ func read(t *testing.T, file string) string {
 		t.Fatal(err)
 	}
 	return strings.TrimSpace(string(text))
+}
+
+// certify makes a certificate that the server does not know.
+func certify(t *testing.T) foreign {
+	t.Helper()
+	files, err := localca.Ensure(t.TempDir(), []string{"127.0.0.1"}, time.Now())
+	if err != nil {
+		t.Fatal(err)
+	}
+	block, _ := pem.Decode([]byte(read(t, files.Cert)))
+	if block == nil {
+		t.Fatal("no certificate was made")
+	}
+	cert, err := x509.ParseCertificate(block.Bytes)
+	if err != nil {
+		t.Fatal(err)
+	}
+	sum := sha256.Sum256(cert.RawSubjectPublicKeyInfo)
+	return foreign{Cert: files.Cert, Key: files.Key, CA: read(t, files.CA), Pin: base64.StdEncoding.EncodeToString(sum[:])}
 }
 
 // pinOf hashes the public key of the server, after checking its certificate: the browser has no other way to trust a

@@ -28,13 +28,15 @@ export async function browser(run, options = {}) {
     javaScriptEnabled: options.scripts ?? true,
     args: [
       '--no-sandbox', '--disable-gpu', '--disable-quic', '--no-first-run', '--disable-background-networking', '--disable-component-update',
-      '--disable-sync', `--ignore-certificate-errors-spki-list=${world.pin}`,
+      '--disable-sync', `--ignore-certificate-errors-spki-list=${world.pin},${world.foreign.pin}`,
     ],
   });
   const faults = [];
   try {
     const page = context.pages()[0] ?? await context.newPage();
-    const tab = new Tab(page, faults);
+    const tab = new Tab(page, faults, options.guest);
+    // What a guest's pages would load from anywhere else is not fetched.
+    if (options.guest) await context.route((u) => ![world.api, options.guest].includes(u.origin) && u.protocol !== 'data:', (route) => route.abort());
     context.on('page', (other) => faults.push(`opened another page: ${other.url()}`));
     await run(tab, context);
   } finally {
@@ -45,17 +47,20 @@ export async function browser(run, options = {}) {
 }
 
 class Tab {
-  constructor(page, faults) {
+  // guest is the origin of another site on whose pages the browser may be; what those do is theirs.
+  constructor(page, faults, guest) {
     this.page = page;
+    this.guest = guest;
     this.faults = faults;
     this.refusals = []; // statuses of pages that a script expects
     page.setDefaultTimeout(15_000);
     page.on('request', (r) => {
       const u = new URL(r.url());
-      if (u.origin !== world.api && u.protocol !== 'data:') faults.push(`asked ${u.origin}`);
+      if (u.origin !== world.api && u.protocol !== 'data:' && !this.abroad(r.url()) && !this.abroad(page.url())) faults.push(`asked ${u.origin}`);
     });
     page.on('pageerror', (e) => faults.push(`error: ${e.message}`));
     page.on('console', (m) => {
+      if (this.abroad(page.url()) || this.abroad(m.location().url)) return;
       const refused = /^Failed to load resource: the server responded with a status of (\d+)/.exec(m.text());
       if (refused && this.refusals.includes(Number(refused[1])) && m.location().url === page.url()) return;
       if (m.type() === 'error' || m.type() === 'warning') faults.push(`${m.type()} at ${m.location().url}: ${m.text()}`);
@@ -63,6 +68,10 @@ class Tab {
     page.on('response', (r) => {
       if (r.status() >= 400 && !this.refusals.includes(r.status())) faults.push(`${r.status()} at ${r.url()}`);
     });
+  }
+
+  abroad(url) {
+    return this.guest !== undefined && URL.canParse(url) && new URL(url).origin === this.guest;
   }
 
   // ready tells a violation of the policy even where the console would not.
