@@ -69,6 +69,7 @@ var owners = map[string][]string{
 	"github.com/pressly/goose":      {"db"},
 	"github.com/coreos/go-oidc":     {"backend/account"},
 	"github.com/pquerna/otp":        {"backend/account"},
+	"github.com/zitadel/oidc":       {"internal/dev"},
 	"github.com/gorilla/websocket":  {"router/transport", "router/gateway", "agent", "internal/mux", "internal/wampx"},
 	"github.com/spf13/cobra":        {"internal/cli"},
 	"github.com/danielgtaylor/huma": {"backend/httpapi"},

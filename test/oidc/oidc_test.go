@@ -254,6 +254,9 @@ func TestTheSampleUsersLogInWithTheProviderOfDev(t *testing.T) {
 	if done.back == nil || !strings.HasPrefix(done.back.String(), callback+"?") {
 		t.Fatalf("came to %v: %s", done.back, done.html)
 	}
+	if done.back.Query().Get("iss") != issuer {
+		t.Errorf("came back with %v", done.back)
+	}
 	proof, err := p.Finish(t.Context(), from, "company", string(start.Transaction.Reveal()), done.back.Query())
 	if err != nil {
 		t.Fatalf("%v; %+v", err, p.notes.list)
@@ -296,10 +299,13 @@ func TestTheProviderOfDevServesNobodyElse(t *testing.T) {
 		"another client":   {"client_id", "evil", ""},
 		"another callback": {"redirect_uri", "https://evil.example/callback", ""},
 		"a longer one":     {"redirect_uri", callback + "/../evil", ""},
-		"a token at once":  {"response_type", "id_token", "unsupported_response_type"},
+		"a token at once":  {"response_type", "id_token", "unauthorized_client"},
 		"no openid":        {"scope", "email", "invalid_scope"},
 		"no PKCE":          {"code_challenge", "", "invalid_request"},
 		"plain PKCE":       {"code_challenge_method", "plain", "invalid_request"},
+		"PKCE unsaid":      {"code_challenge_method", "", "invalid_request"},
+		"in the fragment":  {"response_mode", "fragment", "invalid_request"},
+		"as a form":        {"response_mode", "form_post", "invalid_request"},
 		"silently":         {"prompt", "none", "login_required"},
 	} {
 		asked := url.Values{}
@@ -311,10 +317,23 @@ func TestTheProviderOfDevServesNobodyElse(t *testing.T) {
 		switch {
 		case test.fault == "" && (got.code != http.StatusBadRequest || got.back != nil):
 			t.Errorf("%s: %d %v", name, got.code, got.back)
-		case test.fault != "" && (got.back == nil || got.back.Query().Get("error") != test.fault):
+		case test.fault != "" && (got.back == nil || answer(t, got.back).Get("error") != test.fault || answer(t, got.back).Get("iss") != issuer):
 			t.Errorf("%s: %d %v", name, got.code, got.back)
 		}
 	}
+}
+
+// answer is what a provider says to the client: in the fragment where the request asked for a token or for that.
+func answer(t *testing.T, back *url.URL) url.Values {
+	t.Helper()
+	if back.Fragment == "" {
+		return back.Query()
+	}
+	values, err := url.ParseQuery(back.EscapedFragment())
+	if err != nil {
+		t.Fatal(err)
+	}
+	return values
 }
 
 func TestACodeOfTheProviderOfDevWorksOnceForItsClientAlone(t *testing.T) {

@@ -1,13 +1,13 @@
-// Package idp is the OpenID Connect provider that `bulkhead dev` brings along, for its sample users.
+// Package idp is the OpenID Connect provider that `bulkhead dev` brings along, for its sample users: zitadel's provider over a
+// storage in memory.
 //
-// It promises that it knows the users and the one client that it is given and nobody else; that a login takes at most ten
-// minutes, its code a minute and works once, with the client's secret and PKCE's verifier; and that it keeps nothing: what
-// it forgets at a restart is logins that are under way.
+// It promises that it knows the users and the one client that it is given and nobody else; that it answers the code flow with
+// PKCE's S256 and no other, though the library knows more; that the password is asked for every login; that a login takes at
+// most ten minutes, its code a minute and works once; and that it keeps nothing: what it forgets at a restart is logins that
+// are under way. It starts no goroutine, and the spans that the library makes go nowhere, for nothing here exports them.
 package idp
 
 import (
-	"crypto/ecdsa"
-	"crypto/elliptic"
 	"crypto/rand"
 	"errors"
 	"fmt"
@@ -15,6 +15,7 @@ import (
 	"time"
 
 	"github.com/go-jose/go-jose/v4"
+	"github.com/zitadel/oidc/v3/pkg/op"
 
 	"bulkhead/internal/secret"
 )
@@ -36,45 +37,51 @@ type Config struct {
 	Now          func() time.Time
 }
 
-// provider answers below the issuer's path.
+// provider answers below the issuer's path. The embedded one decides, over our storage.
 type provider struct {
-	Config
-	key    jose.JSONWebKey
-	signer jose.Signer
-	trips  *trips
+	*op.Provider
+	config  Config
+	storage *storage
 }
 
 // New makes a provider. The handler is for the paths below the issuer's, with that prefix taken off.
 func New(c Config) (http.Handler, error) {
-	if c.Issuer == "" || c.ClientID == "" || c.ClientSecret.IsZero() || c.RedirectURI == "" || len(c.Users) == 0 || c.Now == nil {
+	if c.Issuer == "" || c.ClientID == "" || c.ClientSecret.IsZero() || c.RedirectURI == "" || c.LogoutURI == "" || len(c.Users) == 0 || c.Now == nil {
 		return nil, errors.New("idp: New: something is missing in Config")
 	}
-	private, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
+	s, err := newStorage(c)
 	if err != nil {
 		return nil, fmt.Errorf("idp: %w", err)
 	}
-	id := rand.Text()
-	signer, err := jose.NewSigner(jose.SigningKey{Algorithm: jose.ES256, Key: jose.JSONWebKey{Key: private, KeyID: id}}, nil)
+	config := &op.Config{CodeMethodS256: true}
+	_, _ = rand.Read(config.CryptoKey[:]) // it never fails (Go 1.24 and later)
+	made, err := op.NewProvider(config, s, op.StaticIssuer(c.Issuer),
+		op.WithIDTokenHintVerifierOpts(op.WithSupportedIDTokenHintSigningAlgorithms(string(jose.ES256))))
 	if err != nil {
 		return nil, fmt.Errorf("idp: %w", err)
 	}
-	p := &provider{Config: c, signer: signer, trips: newTrips(c.Now)}
-	p.key = jose.JSONWebKey{Key: private.Public(), KeyID: id, Algorithm: string(jose.ES256), Use: "sig"}
+	return (&provider{Provider: made, config: c, storage: s}).routes(), nil
+}
+
+// routes has the endpoints that are needed; the library's own router would open more.
+func (p *provider) routes() http.Handler {
 	mux := http.NewServeMux()
 	mux.HandleFunc("GET /.well-known/openid-configuration", p.discovery)
-	mux.HandleFunc("GET /keys", p.keys)
-	mux.HandleFunc("GET /authorize", p.authorize)
+	mux.HandleFunc("GET /keys", func(w http.ResponseWriter, r *http.Request) { op.Keys(w, r, p.storage) })
+	for _, method := range []string{http.MethodGet, http.MethodPost} {
+		mux.HandleFunc(method+" /authorize", p.authorize)
+		mux.HandleFunc(method+" /logout", p.logout)
+	}
 	mux.HandleFunc("GET /login", p.showLogin)
 	mux.HandleFunc("POST /login", p.login)
 	mux.HandleFunc("POST /token", p.token)
-	mux.HandleFunc("GET /logout", p.logout)
-	return guarded(mux), nil
+	return p.guarded(mux)
 }
 
 // maxForm bounds what a browser or a client sends.
 const maxForm = 64 << 10
 
-func guarded(next http.Handler) http.Handler {
+func (p *provider) guarded(next http.Handler) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		r.Body = http.MaxBytesReader(w, r.Body, maxForm)
 		h := w.Header()
@@ -83,30 +90,6 @@ func guarded(next http.Handler) http.Handler {
 		h.Set("Referrer-Policy", "no-referrer")
 		h.Set("X-Content-Type-Options", "nosniff")
 		h.Set("X-Frame-Options", "DENY")
-		next.ServeHTTP(w, r)
+		next.ServeHTTP(w, r.WithContext(op.ContextWithIssuer(r.Context(), p.config.Issuer)))
 	})
-}
-
-func (p *provider) discovery(w http.ResponseWriter, _ *http.Request) {
-	answer(w, http.StatusOK, map[string]any{
-		"issuer":                                         p.Issuer,
-		"authorization_endpoint":                         p.Issuer + "/authorize",
-		"token_endpoint":                                 p.Issuer + "/token",
-		"jwks_uri":                                       p.Issuer + "/keys",
-		"end_session_endpoint":                           p.Issuer + "/logout",
-		"response_types_supported":                       []string{"code"},
-		"response_modes_supported":                       []string{"query"},
-		"grant_types_supported":                          []string{"authorization_code"},
-		"subject_types_supported":                        []string{"public"},
-		"id_token_signing_alg_values_supported":          []string{string(jose.ES256)},
-		"token_endpoint_auth_methods_supported":          []string{"client_secret_basic"},
-		"code_challenge_methods_supported":               []string{"S256"},
-		"scopes_supported":                               []string{"openid", "profile", "email"},
-		"claims_supported":                               []string{"sub", "iss", "aud", "exp", "iat", "auth_time", "nonce", "amr", "name", "email", "email_verified"},
-		"authorization_response_iss_parameter_supported": true,
-	})
-}
-
-func (p *provider) keys(w http.ResponseWriter, _ *http.Request) {
-	answer(w, http.StatusOK, jose.JSONWebKeySet{Keys: []jose.JSONWebKey{p.key}})
 }
