@@ -31,6 +31,7 @@ func (s *Server) makeRemote(ctx context.Context, key ed25519.PrivateKey) error {
 	if err := s.remote.Start(ctx); err != nil {
 		return err
 	}
+	s.OnPrivileges(func() { s.remote.Recheck(context.WithoutCancel(ctx)) }) // and Run looks for what no change of privileges tells
 	s.group.Go(s.remote.Run)
 	return nil
 }
