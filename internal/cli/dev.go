@@ -55,7 +55,7 @@ func (inv *invocation) devCommand() *cobra.Command {
 		}
 		return contexts.Delete(devContext)
 	}
-	c.AddCommand(reset)
+	c.AddCommand(reset, inv.devCode(&o.Dir))
 	return c
 }
 
@@ -71,7 +71,7 @@ func (inv *invocation) dev(ctx context.Context, o dev.Options, readyFile string,
 	defer running.Stop()
 	ready := running.Ready()
 	inv.remember(ready)
-	inv.greet(ready)
+	inv.greet(ready, running.Dir())
 	if readyFile != "" {
 		if err := ready.Write(readyFile); err != nil {
 			return err
@@ -101,7 +101,7 @@ func (inv *invocation) remember(r dev.Ready) {
 }
 
 // greet prints where everything is and what to try: at most 12 lines.
-func (inv *invocation) greet(r dev.Ready) {
+func (inv *invocation) greet(r dev.Ready, dir string) {
 	project := r.Projects[0]
 	installation, device := project.Installations[0], project.Devices[0]
 	realm := project.Name + "/" + installation.App + "@" + string(installation.Stage)
@@ -111,7 +111,7 @@ func (inv *invocation) greet(r dev.Ready) {
 		"  API      " + r.API + "/api/v1   (description: /api/v1/openapi.json, health and metrics: " + r.Ops + ")",
 		"  router   " + r.Router,
 		"  log in   " + r.API + "/login, or: " + me + " login; as " + owner.Name + " or " + r.Users[1].Name + ", password in " + owner.PasswordFile,
-		"           codes: oathtool --totp -b @" + owner.TOTPSecretFile + "   (API key of the server's owner: " + r.OwnerAPIKeyFile + ")",
+		"           codes: " + program() + " dev code " + owner.Name + " --dir " + dir + "   (API key of the server's owner: " + r.OwnerAPIKeyFile + ")",
 		"  trust    " + r.CAFile,
 		"Two agents publish this machine's metrics, each into its own project. In another terminal, try:",
 		"  " + me + " history " + realm + " " + installation.Table + " --limit 5",
@@ -124,12 +124,17 @@ func (inv *invocation) greet(r dev.Ready) {
 	}
 }
 
+// program is how this program was started.
+func program() string {
+	if self, err := os.Executable(); err == nil && strings.Contains(self, string(os.PathSeparator)+"go-build") {
+		return "go run ./cmd/bulkhead"
+	}
+	return "bulkhead"
+}
+
 // program is how this program was started, with the context that it needs.
 func (inv *invocation) program() string {
-	name := "bulkhead"
-	if self, err := os.Executable(); err == nil && strings.Contains(self, string(os.PathSeparator)+"go-build") {
-		name = "go run ./cmd/bulkhead"
-	}
+	name := program()
 	contexts, err := OpenContexts(inv.environ)
 	if err != nil {
 		return name

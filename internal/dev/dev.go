@@ -80,6 +80,9 @@ func (d *Dev) start(ctx context.Context) error {
 // Ready tells where everything is.
 func (d *Dev) Ready() Ready { return d.ready }
 
+// Dir is the state directory, as an absolute path.
+func (d *Dev) Dir() string { return d.folder.path }
+
 // Stop stops everything in the order in which nothing is lost: who sends, who stores, where it is stored.
 func (d *Dev) Stop() {
 	for _, a := range d.agents {
@@ -114,7 +117,7 @@ func (d *Dev) startDatabase(ctx context.Context) (url string, err error) {
 }
 
 func (d *Dev) startServer(ctx context.Context, url string) (err error) {
-	samples, err := d.folder.dir("samples")
+	samples, err := d.folder.dir(samplesFolder)
 	if err != nil {
 		return err
 	}
@@ -132,7 +135,7 @@ func (d *Dev) startServer(ctx context.Context, url string) (err error) {
 }
 
 func (d *Dev) seed(ctx context.Context) error {
-	dir, err := d.folder.dir("samples")
+	dir, err := d.folder.dir(samplesFolder)
 	if err != nil {
 		return err
 	}

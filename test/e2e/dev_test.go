@@ -7,6 +7,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"regexp"
 	"strconv"
 	"strings"
 	"syscall"
@@ -101,6 +102,11 @@ func greeting(t *testing.T, d *runningDev) {
 	}
 	if commands != 4 {
 		t.Errorf("%d commands to try, want 4:\n%s", commands, d.output)
+	}
+	_, rest, _ := strings.Cut(d.output.String(), "codes: bulkhead ")
+	command, _, _ := strings.Cut(rest, "   ")
+	if code := d.site.run(t, "bulkhead", strings.Fields(command)...); !regexp.MustCompile(`^[0-9]{6}\n$`).MatchString(code) {
+		t.Errorf("bulkhead %s printed %q", command, code)
 	}
 }
 
