@@ -26,7 +26,7 @@ func TestEntriesAreListedByEachFilter(t *testing.T) {
 	t.Parallel()
 	s := newScene(t)
 	s.devices(0, 3)
-	if code, said := s.cli("device", "revoke", "plant-a/press-2", "--yes"); code != 0 {
+	if code, said := s.cli("device", "revoke", "plant-a/press-2"); code != 0 {
 		t.Fatal(said)
 	}
 	if code, said := s.cli("project", "create", "plant-b"); code != 0 {
