@@ -42,6 +42,7 @@ func TestMain(m *testing.M) { goleak.VerifyTestMain(dbtest.Main(m)) }
 type stage struct {
 	t        *testing.T
 	server   *httptest.Server
+	api      *httpapi.API
 	key      string
 	assets   *asset.Assets
 	keys     *account.Keys
@@ -99,6 +100,7 @@ func newStage(t *testing.T, options ...func(*httpapi.Config)) *stage {
 	}
 	s.start()
 	s.key = s.owner()
+	s.live.Watch(func() { s.api.Reconsider() })
 	if err := s.live.Load(t.Context()); err != nil {
 		t.Fatal(err)
 	}
@@ -115,6 +117,7 @@ func (s *stage) start() {
 		s.t.Fatal(err)
 	}
 	httpapi.SetBodyTimeout(api, bodyTimeout)
+	s.api = api
 	s.server = httptest.NewUnstartedServer(api)
 	s.server.EnableHTTP2 = true
 	s.server.Config.ErrorLog = slog.NewLogLogger(slog.DiscardHandler, slog.LevelError)
