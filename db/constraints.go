@@ -19,6 +19,8 @@ var meanings = pgerr.Meanings{
 	"user_enrolment_login_exists":         "the login has ended",
 	"api_key_holder_exists":               "the user or service account does not exist",
 	"provider_name_unique":                "a provider of this name exists already",
+	"project_demand_project_exists":       "the project does not exist",
+	"project_demand_provider_exists":      "a project demands this provider: let it take others first",
 	"provider_project_exists":             "the project does not exist",
 	"project_name_unique":                 "a project of this name exists already",
 	"app_name_unique":                     "an app of this name exists already",

@@ -100,20 +100,20 @@ func (p *Privileges) RemoveOwner(ctx context.Context, project, principal wire.Ke
 		if err := touched(tag, err, missing("owner")); err != nil {
 			return err
 		}
-		if err := keepsOwner(ctx, tx, project); err != nil {
+		if err := keepsOwner(ctx, tx, project, "the last owner cannot leave: hand the project over first"); err != nil {
 			return err
 		}
 		return record(ctx, tx, e)
 	})
 }
 
-// keepsOwner refuses to leave a project to nobody, or to the suspended alone.
-func keepsOwner(ctx context.Context, tx pgx.Tx, project wire.Key) error {
+// keepsOwner refuses to leave a project to nobody, or to those alone who are suspended or not of the provider that it demands.
+func keepsOwner(ctx context.Context, tx pgx.Tx, project wire.Key, refusal string) error {
 	var owned bool
-	err := tx.QueryRow(ctx, `SELECT EXISTS (SELECT FROM project_owner o JOIN principal p ON p.key = o.principal_key
-		WHERE o.project_key = $1 AND NOT p.suspended)`, project).Scan(&owned)
+	err := tx.QueryRow(ctx, `SELECT EXISTS (SELECT FROM project_owner x JOIN principal p ON p.key = x.principal_key
+		WHERE x.project_key = $1 AND NOT p.suspended AND `+isAdmitted+`)`, project).Scan(&owned)
 	if err == nil && !owned {
-		return errs.E(wire.Conflict, "the last owner cannot leave: hand the project over first")
+		return errs.E(wire.Conflict, "%s", refusal)
 	}
 	return err
 }
@@ -182,6 +182,8 @@ func handOver(ctx context.Context, tx pgx.Tx, t granting.Transfer, now time.Time
 	if err != nil || t.Keep {
 		return err
 	}
-	_, err = tx.Exec(ctx, `DELETE FROM project_owner WHERE project_key = $1 AND principal_key = $2`, t.Project, t.From)
-	return err
+	if _, err = tx.Exec(ctx, `DELETE FROM project_owner WHERE project_key = $1 AND principal_key = $2`, t.Project, t.From); err != nil {
+		return err
+	}
+	return keepsOwner(ctx, tx, t.Project, "the project demands a provider with which you do not log in")
 }

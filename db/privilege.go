@@ -210,7 +210,7 @@ func (r *reader) revisions(where string, args ...any) error {
 type pair struct{ Project, Key wire.Key }
 
 func (r *reader) owners(where string, args ...any) error {
-	found, err := list(r.ctx, r.tx, pgx.RowToStructByPos[pair], `SELECT project_key, principal_key FROM project_owner`+where, args...)
+	found, err := list(r.ctx, r.tx, pgx.RowToStructByPos[pair], admitted(`SELECT project_key, principal_key FROM project_owner`, where), args...)
 	for _, o := range found {
 		p := r.at(o.Project)
 		p.Owners = append(p.Owners, o.Key)
@@ -228,7 +228,7 @@ func scanMember(row pgx.CollectableRow) (m privilege.Member, err error) {
 }
 
 func (r *reader) members(where string, args ...any) error {
-	found, err := list(r.ctx, r.tx, scanMember, selectMembers+where, args...)
+	found, err := list(r.ctx, r.tx, scanMember, admitted(selectMembers, where), args...)
 	for _, m := range found {
 		p := r.at(m.Project)
 		p.Members = append(p.Members, m)
@@ -243,7 +243,7 @@ func (r *reader) apps(where string, args ...any) error {
 	}, err error,
 	) {
 		return o, row.Scan(&o.project, &o.owner.App, &o.owner.Principal)
-	}, `SELECT * FROM (SELECT COALESCE(a.owner_key, 0) AS project_key, o.app_key, o.principal_key FROM app_owner o JOIN app a ON a.key = o.app_key) x`+where, args...)
+	}, admitted(`SELECT COALESCE(a.owner_key, 0) AS project_key, o.app_key, o.principal_key FROM app_owner o JOIN app a ON a.key = o.app_key`, where), args...)
 	for _, o := range found {
 		p := r.at(o.project)
 		p.Apps = append(p.Apps, o.owner)
@@ -252,7 +252,7 @@ func (r *reader) apps(where string, args ...any) error {
 }
 
 func (r *reader) grants(where string, args ...any) error {
-	found, err := list(r.ctx, r.tx, scanGrant, selectGrants+where, args...)
+	found, err := list(r.ctx, r.tx, scanGrant, admitted(selectGrants, where), args...)
 	for _, g := range found {
 		p := r.at(g.Asset.Project)
 		p.Grants = append(p.Grants, g)

@@ -86,6 +86,7 @@ const (
 	MemberUpdate      Action = "member.update" // to what it is limited
 	MemberRemove      Action = "member.remove" // with all that it was granted in the project
 	DefaultsUpdate    Action = "project.update_defaults"
+	DemandUpdate      Action = "project.demand_provider" // whose users may be there; 0: everybody's
 	OwnerOffer        Action = "ownership.offer"
 	OwnerAccept       Action = "ownership.accept"
 	OwnerDecline      Action = "ownership.decline"
@@ -129,7 +130,7 @@ var severities = map[Action]Severity{
 	LoginApprove: Notice, LoginDeny: Notice,
 	SecretsAddKey: Warning, SecretsRewrap: Notice, SecretsDrop: Warning,
 	GrantCreate: Notice, GrantUpdate: Notice, GrantRevoke: Notice, MemberAdd: Notice, MemberUpdate: Notice, MemberRemove: Notice,
-	DefaultsUpdate: Warning, OwnerOffer: Notice, OwnerAccept: Warning, OwnerDecline: Info, OwnerRemove: Warning,
+	DefaultsUpdate: Warning, DemandUpdate: Warning, OwnerOffer: Notice, OwnerAccept: Warning, OwnerDecline: Info, OwnerRemove: Warning,
 	GroupCreate: Info, GroupUpdate: Info, GroupDelete: Notice, GroupAddDevice: Notice, GroupRemoveDevice: Notice,
 	LogKey: Warning, AccessRefuse: Notice, RefusalCount: Warning,
 	TunnelRequest: Info, TunnelApprove: Notice, TunnelDeny: Notice, TunnelGrant: Notice, TunnelOpen: Notice, TunnelStream: Info,

@@ -19,7 +19,7 @@ var entriesOf = map[string][]audit.Action{
 	"create-user": {audit.UserCreate}, "export-table": {audit.TableExport}, "install-app": {audit.InstallationProvision, audit.InstallationReady},
 	"reveal-app-credential": {audit.AppSecretReveal}, "reveal-database-credentials": {audit.CredentialReveal},
 	"rotate-app": {audit.AppRotate}, "rotate-device": {audit.DeviceRotate}, "suspend-device": {audit.DeviceSuspend}, "resume-device": {audit.DeviceResume},
-	"set-defaults": {audit.DefaultsUpdate}, "update-app": {audit.AppUpdate}, "update-project": {audit.ProjectUpdate}, "update-group": {audit.GroupUpdate},
+	"set-defaults": {audit.DefaultsUpdate}, "set-demanded-provider": {audit.DemandUpdate}, "update-app": {audit.AppUpdate}, "update-project": {audit.ProjectUpdate}, "update-group": {audit.GroupUpdate},
 	"revoke-device": {audit.DeviceRevoke}, "delete-service": {audit.ServiceDelete}, "end-session": {audit.SessionKill},
 	"delete-group": {audit.GroupDelete}, "delete-app": {audit.AppDelete},
 	"uninstall-app": {audit.InstallationRemove, audit.InstallationDelete}, "delete-project": {audit.ProjectRemove, audit.InstallationDelete, audit.ProjectDelete},

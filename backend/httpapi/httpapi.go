@@ -161,6 +161,7 @@ func (a *API) register() {
 	a.registerOwners()
 	a.registerGroups()
 	a.registerProviders()
+	a.registerDemand()
 	a.registerAudit()
 	a.registerSelf()
 	if a.Remote != nil {

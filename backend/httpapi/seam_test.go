@@ -62,7 +62,7 @@ var exampleBody = map[string]string{
 	"create-project": `{"name":"x"}`, "create-app": `{"name":"x"}`, "create-device": `{"name":"x"}`, "create-service": `{"name":"x"}`, "create-apikey": `{"name":"x"}`,
 	"install-app": `{"app":"host-metrics","stage":"dev","template":"template"}`, "reveal-app-credential": `{"device":"press-1"}`,
 	"create-provider": `{"name":"x","issuer":"https://idp.example","client_id":"x"}`, "create-project-provider": `{"name":"y","issuer":"https://other.example","client_id":"x"}`,
-	"update-provider": `{"title":"x"}`, "update-project-provider": `{"title":"x"}`,
+	"set-demanded-provider": `{"provider":"company"}`, "update-provider": `{"title":"x"}`, "update-project-provider": `{"title":"x"}`,
 	"update-project": `{"title":"x"}`, "update-app": `{"title":"x"}`, "update-device": `{"name":"x"}`,
 	"create-grant": `{"principal":"77","asset":"device:plant-a/press-1","flags":["device.read"]}`, "revoke-flags": `{"principal":"77","asset":"group:plant-a/hall","flags":["device.read"]}`,
 	"add-member": `{"principal":"77"}`, "limit-member": `{"limited":false}`, "set-defaults": `{"flags":[]}`, "create-transfer": `{"to":"77"}`,

@@ -107,6 +107,8 @@ var _ = alsoBad(map[string][]bad{
 	"leave-project":          {{"DELETE", "/projects/plant-a/membership", "", 404, "not_found"}},
 	"get-defaults":           {{"GET", "/projects/none/defaults", "", 404, "not_found"}},
 	"set-defaults":           {{"PUT", "/projects/plant-a/defaults", `{"flags":["platform.apikeys"]}`, 422, "invalid"}, {"PUT", "/projects/plant-a/defaults", `{}`, 422, "invalid"}},
+	"get-demanded-provider":  {{"GET", "/projects/none/demanded-provider", "", 404, "not_found"}},
+	"set-demanded-provider":  {{"PUT", "/projects/plant-a/demanded-provider", `{"provider":"none"}`, 404, "not_found"}, {"PUT", "/projects/plant-a/demanded-provider", `{}`, 422, "invalid"}},
 	"list-owners":            {{"GET", "/projects/none/owners", "", 404, "not_found"}},
 	"remove-owner":           {{"DELETE", "/projects/plant-a/owners/nobody", "", 404, "not_found"}, {"DELETE", "/projects/plant-a/owners/bootstrap%20owner", "", 409, "conflict"}},
 	"list-project-transfers": {{"GET", "/projects/none/transfers", "", 404, "not_found"}},

@@ -39,7 +39,7 @@ func (inv *invocation) providerCommand() *cobra.Command {
 				return []string{p.Name, p.Key.String(), p.Title, p.Issuer, yesNo(p.Suspended)}
 			}),
 		acting(inv, "show PROVIDER", "Show a provider, with what it has to be told of this server", arguments(1, 1), one(http.MethodGet), providerRows),
-		inv.providerCreate(&project), inv.providerUpdate(&project),
+		inv.providerCreate(&project), inv.providerUpdate(&project), inv.providerDemand(&project),
 		acting[none](inv, "delete PROVIDER", "Delete a provider; its users cannot log in any more", arguments(1, 1), one(http.MethodDelete), nil),
 	)
 	c.PersistentFlags().StringVar(&project, "project", "", "the project's providers, in place of the server's")

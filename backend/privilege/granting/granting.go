@@ -41,6 +41,9 @@ type Store interface {
 	RemoveMember(ctx context.Context, m privilege.Member, expected int64, e audit.Entry) error
 	SetDefaults(ctx context.Context, project wire.Key, flags []wire.Flag, expected int64, e audit.Entry) error
 
+	Demand(ctx context.Context, project wire.Key) (provider wire.Key, err error)
+	SetDemand(ctx context.Context, project, provider wire.Key, expected int64, e audit.Entry) error
+
 	Owners(ctx context.Context, project wire.Key) ([]Owner, error)
 	RemoveOwner(ctx context.Context, project, principal wire.Key, expected int64, e audit.Entry) error
 	Transfers(ctx context.Context, project, to wire.Key, now time.Time) ([]Transfer, error)
