@@ -15,7 +15,7 @@ await browser(async (tab) => {
   await tab.go('/account');
   await tab.heading('Log in');
   await tab.look('login-choice');
-  await tab.page.getByRole('list', { name: 'Other ways to log in' }).getByRole('link').first().click();
+  await tab.page.getByRole('list', { name: 'Other ways to log in' }).getByRole('link', { name: /Sample users/ }).click();
   await atProvider(tab);
   await tab.at('/login/second-factor?to=%2Faccount', 'Second factor');
   step('who logs in at a provider is asked for the second factor here');
@@ -43,7 +43,7 @@ await browser(async (tab) => {
   await tab.at('/login?to=%2Faccount', 'Log in');
   step('logging out ends the login here and leads to the provider');
 
-  await tab.page.getByRole('list', { name: 'Other ways to log in' }).getByRole('link').first().click();
+  await tab.page.getByRole('list', { name: 'Other ways to log in' }).getByRole('link', { name: /Sample users/ }).click();
   await tab.page.waitForURL(`${world.api}/dev-idp/**`);
   await tab.page.getByLabel('Password').waitFor();
   step('the provider asks for the password again');
