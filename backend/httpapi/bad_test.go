@@ -1,13 +1,17 @@
 package httpapi_test
 
 import (
+	"context"
+	"encoding/json"
 	"fmt"
 	"net/http"
 	"strings"
+	"sync"
 	"testing"
 	"time"
 
 	"bulkhead/backend/account"
+	"bulkhead/backend/audit"
 	"bulkhead/backend/httpapi"
 )
 
@@ -200,9 +204,29 @@ func TestACredentialInTheURLIsRefused(t *testing.T) {
 	}
 }
 
+// noted keeps what was refused.
+type noted struct {
+	mu   sync.Mutex // guards list
+	list []audit.Entry
+}
+
+func (n *noted) Note(_ context.Context, e audit.Entry) {
+	n.mu.Lock()
+	defer n.mu.Unlock()
+	n.list = append(n.list, e)
+}
+
+func (n *noted) told() string {
+	n.mu.Lock()
+	defer n.mu.Unlock()
+	text, _ := json.Marshal(n.list)
+	return string(text)
+}
+
 func TestOtherSitesCannotSendForABrowser(t *testing.T) {
 	t.Parallel()
-	s := newStage(t)
+	refusals := &noted{}
+	s := newStage(t, func(c *httpapi.Config) { c.Refusals = refusals })
 	body := httpapi.ProjectCreate{Name: "plant-a"}
 	for _, c := range []change{header("Sec-Fetch-Site", "cross-site"), header("Sec-Fetch-Site", "same-site"), header("Origin", "https://evil.example")} {
 		s.refused(403, "cross_origin", "POST", "/projects", body, c)
@@ -210,6 +234,9 @@ func TestOtherSitesCannotSendForABrowser(t *testing.T) {
 	}
 	must[httpapi.List[httpapi.Project]](s, 200, "GET", "/projects", nil, header("Origin", "https://evil.example"))
 	must[httpapi.Project](s, 201, "POST", "/projects", body, header("Sec-Fetch-Site", "same-origin"))
+	if got := strings.Count(refusals.told(), "was not sent by a page of this server"); got != 6 {
+		t.Errorf("%d refusals are on record, want 6: %s", got, refusals.told())
+	}
 }
 
 func TestABodyOfAnotherTypeIsRefused(t *testing.T) {

@@ -158,7 +158,7 @@ func (a *API) cleanURL(next http.Handler) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		switch escaped := r.URL.EscapedPath(); {
 		case credentialIn(r.URL):
-			refuse(w, r, http.StatusBadRequest, CodeCredentialInURL, "a credential does not belong into a URL: send it in the header Authorization, and revoke the one that was sent")
+			refuse(w, r, http.StatusBadRequest, CodeCredentialInURL, credentialInURL)
 		case path.Clean(escaped) != escaped:
 			refuse(w, r, http.StatusNotFound, string(wire.NotFound), "no such path")
 		default:
@@ -166,6 +166,20 @@ func (a *API) cleanURL(next http.Handler) http.Handler {
 		}
 	})
 }
+
+// WithoutCredentialsInURLs refuses them where the API's own gates do not stand: at the pages, at WebSockets and tunnels.
+func WithoutCredentialsInURLs(next http.Handler) http.Handler {
+	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		if !strings.HasPrefix(r.URL.Path, "/api/") && credentialIn(r.URL) {
+			secureHeaders(w.Header())
+			refuse(w, r, http.StatusBadRequest, CodeCredentialInURL, credentialInURL)
+			return
+		}
+		next.ServeHTTP(w, r)
+	})
+}
+
+const credentialInURL = "a credential does not belong into a URL: send it in the header Authorization, and revoke the one that was sent"
 
 func credentialIn(u *url.URL) bool {
 	if hasCredential(u.Path) || hasCredential(u.RawQuery) {
@@ -194,6 +208,7 @@ func hasCredential(text string) bool {
 func (a *API) sameOrigin(next http.Handler) http.Handler {
 	protection := http.NewCrossOriginProtection()
 	protection.SetDenyHandler(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		a.noteForeign(r)
 		refuse(w, r, http.StatusForbidden, CodeCrossOrigin, "requests of other sites are refused")
 	}))
 	return protection.Handler(next)

@@ -94,6 +94,18 @@ func isSafe(method string) bool {
 	return method == http.MethodGet || method == http.MethodHead || method == http.MethodOptions
 }
 
+// noteForeign keeps that another site sent something. Browsers send no cookie along with it.
+func (a *API) noteForeign(r *http.Request) {
+	if a.Refusals == nil {
+		return
+	}
+	known := requestOf(r.Context())
+	actor := audit.Actor{Kind: audit.Anonymous, ID: "unknown", Address: known.address, RequestID: known.id}
+	a.Refusals.Note(r.Context(), audit.New(actor, audit.AccessRefuse, 0, audit.Asset{Kind: "login"}).Changed(nil, struct {
+		Reason string `json:"reason"`
+	}{"a request that was not sent by a page of this server"}).Failing())
+}
+
 // noteUnknown keeps that somebody came with a credential that opens nothing.
 func (a *API) noteUnknown(ctx context.Context, err error) {
 	if a.Refusals == nil || err == errCredential || errs.KindOf(err) != wire.Unauthenticated { //nolint:errorlint // the value itself: nothing was sent

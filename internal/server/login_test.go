@@ -179,6 +179,30 @@ func TestALoginThatEndsTakesItsSessionsWithItWithinASecond(t *testing.T) {
 	within(t, second, time.Second, "a user who was suspended")
 }
 
+func TestACredentialInAURLOpensNothingAnywhere(t *testing.T) {
+	s := newSite(t)
+	client := s.from("127.0.0.1")
+	for _, path := range []string{
+		"/ws?access_token=" + s.key, "/ws?x=" + s.key, "/ws/" + s.key, "/ws-ua-usr?token=x", "/ws-agent?" + s.key, "/?api_key=x", "/account/keys?x=" + s.key, "/login?bhs_x",
+		"/oauth/token?token=" + s.key, "/api/v1/whoami?key=" + s.key,
+	} {
+		r, err := http.NewRequestWithContext(t.Context(), http.MethodGet, s.API()+path, nil)
+		if err != nil {
+			t.Fatal(err)
+		}
+		r.Header = http.Header{"Connection": {"Upgrade"}, "Upgrade": {"websocket"}, "Sec-Websocket-Version": {"13"}, "Sec-Websocket-Key": {"AAAAAAAAAAAAAAAAAAAAAA=="}, "Sec-Websocket-Protocol": {"wamp.2.json"}}
+		answer, err := client.Do(r)
+		if err != nil {
+			t.Fatal(err)
+		}
+		text, _ := io.ReadAll(answer.Body)
+		_ = answer.Body.Close()
+		if answer.StatusCode != http.StatusBadRequest || !strings.Contains(string(text), httpapi.CodeCredentialInURL) || strings.Contains(string(text), s.key) {
+			t.Errorf("%s: %d %s", strings.ReplaceAll(path, s.key, "KEY"), answer.StatusCode, text)
+		}
+	}
+}
+
 // BenchmarkFloodOfWrongPasswords measures, without and under a flood of 200 wrong passwords a second from 200 addresses at
 // as many names, the time of a message through the router and that of honest logins.
 func BenchmarkFloodOfWrongPasswords(b *testing.B) {

@@ -331,7 +331,7 @@ func (s *Server) serve(context.Context) error {
 		return err
 	}
 	guard := transport.NewGuard(s.listener, transport.GuardLimits{PerNetwork: s.options.Config.Router.MaxPerAddress}, s.router.Refused)
-	s.run(transport.HTTPServer(mux, s.limits(), s.log), s.router.Front(guard, s.tls))
+	s.run(transport.HTTPServer(httpapi.WithoutCredentialsInURLs(mux), s.limits(), s.log), s.router.Front(guard, s.tls))
 	ops := &http.Server{Handler: s.opsHandler(), ReadHeaderTimeout: 5 * time.Second, ReadTimeout: 10 * time.Second, ErrorLog: slog.NewLogLogger(s.log.Handler(), slog.LevelDebug)}
 	s.run(ops, s.ops)
 	return nil
