@@ -31,7 +31,19 @@ func TestProvidersAreConfiguredByCommandsAndTheSampleUsersStay(t *testing.T) {
 	if !got.Suspended || got.Title != "The company" || !got.HasSecret || !got.JustInTime || got.ACR["strong"] != "mfa" {
 		t.Errorf("got %+v", got)
 	}
-	_, said, err := site.try("bulkhead", "provider", "create", "own", "--project", "plant-a", "--issuer", "https://company.example", "--client-id", "b")
+	if any := cli[httpapi.DemandedProvider](t, d, "provider", "demand", "--project", "plant-a"); any.Key.Valid() {
+		t.Errorf("a project demands %+v by itself", any)
+	}
+	if demanded := cli[httpapi.DemandedProvider](t, d, "provider", "demand", "company", "--project", "plant-a"); demanded.Key != got.Key {
+		t.Errorf("got %+v", demanded)
+	}
+	_, said, err := site.try("bulkhead", "provider", "delete", "company")
+	wantExit(t, err, 5)
+	if !strings.Contains(said, "a project demands this provider") {
+		t.Errorf("said %q", said)
+	}
+	site.run(t, "bulkhead", "provider", "demand", "--any", "--project", "plant-a")
+	_, said, err = site.try("bulkhead", "provider", "create", "own", "--project", "plant-a", "--issuer", "https://company.example", "--client-id", "b")
 	wantExit(t, err, 5)
 	if !strings.Contains(said, "the server has a provider with this issuer already") {
 		t.Errorf("said %q", said)
