@@ -9,6 +9,7 @@ import (
 	"github.com/danielgtaylor/huma/v2"
 
 	"bulkhead/backend/account"
+	"bulkhead/internal/errs"
 	"bulkhead/internal/secret"
 	"bulkhead/wire"
 )
@@ -153,6 +154,9 @@ func (a *API) secondFactor(ctx context.Context, c caller, in *factorInput) (*rep
 }
 
 func (a *API) listLogins(ctx context.Context, c caller, _ *SelfPath) (*reply[List[Login]], error) {
+	if err := mayLogins(c.by); err != nil {
+		return nil, err
+	}
 	found, err := a.Logins.List(ctx, c.by)
 	if err != nil {
 		return nil, err
@@ -165,5 +169,16 @@ func (a *API) listLogins(ctx context.Context, c caller, _ *SelfPath) (*reply[Lis
 }
 
 func (a *API) endLogin(ctx context.Context, c caller, in *loginPathInput) (*nothing, error) {
+	if err := mayLogins(c.by); err != nil {
+		return nil, err
+	}
 	return &nothing{}, a.Logins.End(ctx, c.client, c.by, in.Login)
+}
+
+// mayLogins refuses an API key that does not name the flag: one that leaks must not log its holder out.
+func mayLogins(by account.Principal) error {
+	if !by.InScope(wire.PlatformUsers) {
+		return errs.E(wire.Denied, "the API key does not have the scope %s", wire.PlatformUsers)
+	}
+	return nil
 }

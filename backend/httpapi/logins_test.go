@@ -198,6 +198,23 @@ func TestAnOwnerResetsAFactorAndASuspendedUserIsOut(t *testing.T) {
 	}
 }
 
+func TestAKeyThatLeaksNeitherLogsItsHolderOutNorTakesThemOutOfAProject(t *testing.T) {
+	t.Parallel()
+	s := newStage(t)
+	s.plant("plant-a")
+	ann, _ := s.person("ann", false)
+	must[httpapi.Member](s, 201, "POST", "/projects/plant-a/members", httpapi.MemberCreate{Principal: "ann"})
+	must[httpapi.Grant](s, 201, "POST", "/grants", httpapi.GrantCreate{Principal: "ann", Asset: "project:plant-a", Set: wire.SetViewer})
+	leaked := must[httpapi.APIKeySecret](s, 201, "POST", "/apikeys", httpapi.APIKeyCreate{Name: "reads", Scopes: []wire.Flag{wire.ProjectRead}}, bearer(ann.Token))
+	as := bearer(leaked.Key)
+	must[httpapi.Project](s, 200, "GET", "/projects/plant-a", nil, as)
+	s.refused(403, "denied", "GET", "/logins", nil, as)
+	s.refused(403, "denied", "DELETE", "/logins/"+ann.Login.ID, nil, as)
+	s.refused(403, "denied", "DELETE", "/projects/plant-a/membership", nil, as)
+	must[httpapi.Whoami](s, 200, "GET", "/whoami", nil, bearer(ann.Token))
+	must[httpapi.Project](s, 200, "GET", "/projects/plant-a", nil, bearer(ann.Token))
+}
+
 func TestAKeyReachesNoFartherThanItsScopes(t *testing.T) {
 	t.Parallel()
 	s := newStage(t)

@@ -125,6 +125,9 @@ func (a *API) removeMember(ctx context.Context, c caller, in *memberPath) (*noth
 }
 
 func (a *API) leaveProject(ctx context.Context, c caller, in *ProjectPath) (*nothing, error) {
+	if !c.by.InScope(wire.ProjectMembers) { // a key that only reads, and leaks, must not put its holder out
+		return nil, errs.E(wire.Denied, "the API key does not have the scope %s", wire.ProjectMembers)
+	}
 	return &nothing{}, a.Granting.RemoveMember(ctx, a.granting(c), in.found.Key, c.by.Key, c.by.Name)
 }
 
