@@ -205,22 +205,20 @@ func TestACodeIsSixASCIIDigits(t *testing.T) {
 	}
 }
 
-func TestAHundredThousandGuessesOfACodeAreNotLookedAt(t *testing.T) {
+// What a hundred thousand guesses in a day come to is shown where they are counted, in package throttle.
+func TestAThousandGuessesOfACodeAreNotLookedAt(t *testing.T) {
 	t.Parallel()
 	p := newPeople(t)
 	_, f := p.enrolled("alice")
 	by := p.who(p.first(here, "alice"))
 	looked := 0
-	for i := range 100_000 {
+	for i := range 1000 {
 		_, err := p.SecondFactor(t.Context(), here, by, fmt.Sprintf("%06d", i))
 		if err == nil {
 			t.Skip("one guess in a million was right")
 		}
 		if errs.KindOf(err) != wire.Exhausted {
 			looked++
-		}
-		if i == 20 {
-			break // the rest is refused by the same count; TestOneAddressIsRefusedForAllItsGuesses goes on in memory
 		}
 	}
 	if looked > 5 {

@@ -48,6 +48,23 @@ func TestEachWaitIsTwiceAsLong(t *testing.T) {
 	begin(t, h, "alice", "192.0.2.1")
 }
 
+func TestOfAHundredThousandGuessesInADayFewAreLookedAtAndTheVictimGetsIn(t *testing.T) {
+	t.Parallel()
+	now := time.Now()
+	h := throttle.New(throttle.Default, func() time.Time { return now })
+	looked := 0
+	for range 100_000 { // all of somebody's codes would need ten times as many
+		now = now.Add(time.Second)
+		if _, err := h.Begin("alice", "192.0.2.1"); err == nil {
+			looked++
+		}
+	}
+	if looked > 35 { // five, and five again after 15, 30, 60, 120, 240 and 480 minutes
+		t.Errorf("%d were looked at", looked)
+	}
+	begin(t, h, "alice", "192.0.2.2").Passed()
+}
+
 func TestAWaitHoldsForOneAddress(t *testing.T) {
 	t.Parallel()
 	h := throttle.New(throttle.Default, time.Now)
