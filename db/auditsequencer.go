@@ -47,6 +47,12 @@ func (s *AuditSequencer) Take(ctx context.Context, holder string, life time.Dura
 	return epoch, Error("db: audit lease", err)
 }
 
+// Leave gives the lease back; who had it is still named, so that the next epoch is another.
+func (s *AuditSequencer) Leave(ctx context.Context, holder string) error {
+	_, err := s.pool.Exec(ctx, `UPDATE audit_lease SET until = '-infinity' WHERE holder = $1`, holder)
+	return Error("db: audit lease", err)
+}
+
 // Backlog tells how many entries wait, up to most.
 func (s *AuditSequencer) Backlog(ctx context.Context, most int) (n int, err error) {
 	err = s.pool.QueryRow(ctx, `SELECT count(*) FROM (SELECT FROM audit_queue LIMIT $1) AS waiting`, most).Scan(&n)

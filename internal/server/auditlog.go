@@ -81,8 +81,7 @@ func (s *Server) makeAudit(ctx context.Context) (err error) {
 // stop signs what is left when all others have stopped. Stopping twice is fine.
 func (a *auditing) stop(ctx context.Context) (err error) {
 	a.stopped.Do(func() {
-		err = a.sequencer.Round(ctx)
-		if err != nil {
+		if err := errors.Join(a.sequencer.Round(ctx), a.sequencer.Leave(ctx)); err != nil {
 			a.server.log.WarnContext(ctx, "the last entries of the audit log are signed at the next start", logkey.Error, err)
 		}
 		a.store.Close()

@@ -49,6 +49,8 @@ type Placement struct {
 type Store interface {
 	// Take takes or renews the lease; kind Conflict where another holds it.
 	Take(ctx context.Context, holder string, life time.Duration) (epoch int64, err error)
+	// Leave gives the lease back, where holder has it.
+	Leave(ctx context.Context, holder string) error
 	// Backlog tells how many entries wait, up to most.
 	Backlog(ctx context.Context, most int) (int, error)
 	Waiting(ctx context.Context, limit int, except []ledger.Log) ([]Waiting, error)
@@ -132,6 +134,9 @@ func (s *Sequencer) Run(ctx context.Context) {
 		}
 	}
 }
+
+// Leave gives the lease back after the last round, so that the next process need not wait until it is over.
+func (s *Sequencer) Leave(ctx context.Context) error { return s.Store.Leave(ctx, s.Holder) }
 
 // rest waits until the next round; false where there is none.
 func (s *Sequencer) rest(ctx context.Context, ticks <-chan time.Time) bool {
