@@ -25,7 +25,7 @@ const (
 // carrier makes a byte stream of a WebSocket. Small writes that come while another runs are gathered into one message.
 type carrier struct {
 	ws     *websocket.Conn
-	reader io.Reader // of the reader's goroutine
+	reader io.Reader     // of the reader's goroutine
 	done   chan struct{} // closed when the writer has ended
 	once   sync.Once
 

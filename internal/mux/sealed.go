@@ -62,7 +62,9 @@ func identityOf(key *ecdsa.PrivateKey) (Identity, error) {
 }
 
 // Marshal gives the key itself.
-func (i Identity) Marshal() ([]byte, error) { return x509.MarshalPKCS8PrivateKey(i.certificate.PrivateKey) }
+func (i Identity) Marshal() ([]byte, error) {
+	return x509.MarshalPKCS8PrivateKey(i.certificate.PrivateKey)
+}
 
 // Signer signs with the key.
 func (i Identity) Signer() crypto.Signer { return i.certificate.PrivateKey.(crypto.Signer) } //nolint:forcetypeassert // it is an ECDSA key
