@@ -98,6 +98,7 @@ const (
 	GroupRemoveDevice Action = "group.remove_device"
 
 	LogKey       Action = "audit.key"     // from here on another key signs the logs
+	LogRestore   Action = "audit.restore" // an operator accepted that an older backup was restored: what came after it is lost
 	AccessRefuse Action = "access.refuse" // somebody who is known asked for what it may not have
 	RefusalCount Action = "refusal.count" // how many refusals of a kind were not written one by one
 
@@ -132,7 +133,7 @@ var severities = map[Action]Severity{
 	GrantCreate: Notice, GrantUpdate: Notice, GrantRevoke: Notice, MemberAdd: Notice, MemberUpdate: Notice, MemberRemove: Notice,
 	DefaultsUpdate: Warning, DemandUpdate: Warning, OwnerOffer: Notice, OwnerAccept: Warning, OwnerDecline: Info, OwnerRemove: Warning,
 	GroupCreate: Info, GroupUpdate: Info, GroupDelete: Notice, GroupAddDevice: Notice, GroupRemoveDevice: Notice,
-	LogKey: Warning, AccessRefuse: Notice, RefusalCount: Warning,
+	LogKey: Warning, LogRestore: Warning, AccessRefuse: Notice, RefusalCount: Warning,
 	TunnelRequest: Info, TunnelApprove: Notice, TunnelDeny: Notice, TunnelGrant: Notice, TunnelOpen: Notice, TunnelStream: Info,
 	TunnelExtend: Notice, TunnelClose: Notice, TunnelRefuse: Warning, TunnelPolicy: Notice,
 }

@@ -17,7 +17,7 @@ import (
 )
 
 func (inv *invocation) auditCommand() *cobra.Command {
-	return group("audit", "The record of what was done, and its proofs", inv.auditList(), inv.auditProve(), inv.auditVerify(), inv.auditExport())
+	return group("audit", "The record of what was done, and its proofs", inv.auditList(), inv.auditProve(), inv.auditVerify(), inv.auditExport(), inv.auditAcceptRestore())
 }
 
 // auditFilter is what entries are chosen by.

@@ -52,6 +52,10 @@ type auditing struct {
 // makeAudit starts the sequencer, whose key and journal are in the state directory, and what watches over the log.
 func (s *Server) makeAudit(ctx context.Context) (err error) {
 	a := &auditing{server: s, log: db.NewAudit(s.db), found: map[string][]sequencer.Alarm{}, grants: db.NewPrivileges(s.db)}
+	restored, err := sequencer.AcceptRestore(s.options.Config.StateDir)
+	if err != nil {
+		return errs.As(wire.Invalid, err, "the accepted restore of the audit log cannot be made")
+	}
 	if a.key, err = sequencer.EnsureKey(s.file("audit.key")); err != nil {
 		return errs.As(wire.Invalid, err, "the key that signs the audit log cannot be used")
 	}
@@ -69,6 +73,15 @@ func (s *Server) makeAudit(ctx context.Context) (err error) {
 	if a.key.Made {
 		if err := a.log.Record(ctx, audit.New(audit.Server, audit.LogKey, 0, audit.Asset{Kind: "audit", Name: a.key.Signer.Name()}).
 			Changed(nil, map[string]string{"key": a.key.Public})); err != nil {
+			return err
+		}
+	}
+	if restored != nil {
+		if err := a.log.Record(ctx, audit.New(audit.Server, audit.LogRestore, 0, audit.Asset{Kind: "audit", Name: a.key.Signer.Name()}).
+			Changed(restored.Before(), map[string]string{"key": a.key.Public, "reason": restored.Reason})); err != nil {
+			return err
+		}
+		if err := restored.Done(); err != nil {
 			return err
 		}
 	}

@@ -101,6 +101,59 @@ func TestAClientRemembersTheNewestStateThatItSaw(t *testing.T) {
 	}
 }
 
+func TestAnOperatorAcceptsARestoredBackup(t *testing.T) {
+	t.Parallel()
+	s := newScene(t)
+	s.devices(0, 3)
+	s.signed()
+	s.backup("early")
+	s.devices(3, 6)
+	s.signed()
+	s.wantVerify(0, "")
+	old := s.publicKey()
+	s.restart(func() { s.restore("early", 0) })
+	s.wantAlarm("log_tampered", "an older backup was restored")
+	file := filepath.Join(t.TempDir(), "bulkhead.yaml")
+	if err := os.WriteFile(file, []byte("state_dir: "+s.options.Config.StateDir+"\n"), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	for _, args := range [][]string{{}, {"-c", file}, {"--reason", "why"}} {
+		if code, said := s.offline(append([]string{"audit", "accept-restore"}, args...)...); code != 2 {
+			t.Errorf("%v: %d %s", args, code, said)
+		}
+	}
+	s.restart(func() {
+		if code, said := s.offline("audit", "accept-restore", "-c", file, "--reason", "the disk died"); code != 0 {
+			t.Error(said)
+		}
+	})
+	if s.publicKey() == old {
+		t.Error("two pasts are signed with one key")
+	}
+	s.wantNoAlarm()
+	told := s.list("--action", "audit.restore")
+	if len(told) != 1 || !strings.Contains(string(told[0].After), "the disk died") || !strings.Contains(string(told[0].Before), old) || !strings.Contains(string(told[0].Before), `"size"`) {
+		t.Errorf("the log says %+v", told)
+	}
+	s.signed()
+	s.wantVerify(7, "with another key than before")
+	s.wantExit(0, "platform", "audit", "verify", "--accept-new-key")
+	s.devices(6, 8)
+	s.signed()
+	s.wantVerify(0, "")
+	s.restart(func() {})
+	s.wantNoAlarm() // it is accepted once
+	if again := s.list("--action", "audit.restore"); len(again) != 1 {
+		t.Errorf("it is told %d times", len(again))
+	}
+	if kept, err := filepath.Glob(filepath.Join(s.options.Config.StateDir, "audit.*.until-*")); err != nil || len(kept) != 2 {
+		t.Errorf("kept %v %v", kept, err)
+	}
+	if _, err := os.Stat(filepath.Join(s.options.Config.StateDir, "audit.key.new")); err == nil {
+		t.Error("the key is not settled")
+	}
+}
+
 func TestTwoServersDoNotWriteTheLogsOfOneDatabase(t *testing.T) {
 	t.Parallel()
 	s := newScene(t)

@@ -20,13 +20,34 @@ type Key struct {
 	Signer   note.Signer
 	Verifier note.Verifier
 	Public   string // for those who verify
-	Made     bool   // by this call: no checkpoint can be signed with it yet
+	Made     bool   // and not settled: the database may have no checkpoint that it signed
+
+	path string
+}
+
+// unsettled is a file beside a key that has not signed every log yet.
+func unsettled(path string) string { return path + ".new" }
+
+// Settle says that the key has signed every log. From then on a checkpoint that it did not sign is believed no more.
+func (k *Key) Settle() error {
+	if k.Made {
+		if err := os.Remove(unsettled(k.path)); err != nil && !errors.Is(err, fs.ErrNotExist) {
+			return err
+		}
+	}
+	k.Made = false
+	return nil
 }
 
 // EnsureKey reads the key, or makes one with a name of its own where there is no file.
 func EnsureKey(path string) (Key, error) {
+	_, err := os.Stat(unsettled(path))
+	fresh := err == nil
 	text, err := os.ReadFile(path)
 	if errors.Is(err, fs.ErrNotExist) {
+		if err := secret.WriteFile(unsettled(path), nil); err != nil {
+			return Key{}, err
+		}
 		private, _, err := note.GenerateKey(rand.Reader, "bulkhead-"+strings.ToLower(rand.Text()[:12]))
 		if err != nil {
 			return Key{}, err
@@ -35,7 +56,7 @@ func EnsureKey(path string) (Key, error) {
 			return Key{}, err
 		}
 		key, err := parseKey(path, private)
-		key.Made = true
+		key.Made, key.path = true, path
 		return key, err
 	}
 	if err != nil {
@@ -44,7 +65,9 @@ func EnsureKey(path string) (Key, error) {
 	if info, err := os.Stat(path); err != nil || info.Mode().Perm()&0o077 != 0 {
 		return Key{}, fmt.Errorf("%s: others can read the key; run: chmod 600 %s", path, path)
 	}
-	return parseKey(path, strings.TrimSpace(string(text)))
+	key, err := parseKey(path, strings.TrimSpace(string(text)))
+	key.Made, key.path = fresh, path
+	return key, err
 }
 
 // parseKey reads the form of golang.org/x/mod/sumdb/note. Errors do not repeat the text, which is secret.

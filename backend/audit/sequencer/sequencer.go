@@ -159,6 +159,9 @@ func (s *Sequencer) Round(ctx context.Context) error {
 	defer cancel()
 	s.watchClock()
 	err := s.round(ctx)
+	if err == nil && len(s.faulty()) == 0 {
+		err = s.Key.Settle()
+	}
 	if err != nil {
 		s.epoch = 0 // what the database has may be more than we know
 	}
