@@ -108,7 +108,6 @@ type stage struct {
 	config    oidc.Config
 	notes     *notes
 	clock     *clock
-	log       *bytes.Buffer
 }
 
 func newStage(t *testing.T) *stage {

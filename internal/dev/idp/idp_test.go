@@ -109,7 +109,7 @@ func TestTheIDTokenSaysWhatWasAsked(t *testing.T) {
 	}
 	status, reply := s.trade(back.Query().Get("code"))
 	text, _ := reply["id_token"].(string)
-	signed, err := jose.ParseSigned(text, []jose.SignatureAlgorithm{jose.ES256})
+	signed, err := jose.ParseSignedCompact(text, []jose.SignatureAlgorithm{jose.ES256})
 	if status != http.StatusOK || err != nil {
 		t.Fatalf("%d %v: %v", status, reply, err)
 	}
