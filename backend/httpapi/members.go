@@ -9,6 +9,12 @@ import (
 	"bulkhead/wire"
 )
 
+// MemberPath names a member of a project in a path.
+type MemberPath struct {
+	ProjectPath
+	Member string `path:"member" maxLength:"320" doc:"Key, login name, display name or e-mail address"`
+}
+
 type (
 	memberListInput struct {
 		ProjectPath
@@ -18,12 +24,8 @@ type (
 		ProjectPath
 		Body MemberCreate
 	}
-	memberPath struct {
-		ProjectPath
-		Member string `path:"member" maxLength:"320" doc:"Key, login name, display name or e-mail address"`
-	}
 	memberUpdateInput struct {
-		memberPath
+		MemberPath
 		Body MemberUpdate
 	}
 	defaultsInput struct {
@@ -116,7 +118,7 @@ func (a *API) limitMember(ctx context.Context, c caller, in *memberUpdateInput) 
 	return &reply[Member]{Body: memberOf(m, personOf(p))}, err
 }
 
-func (a *API) removeMember(ctx context.Context, c caller, in *memberPath) (*nothing, error) {
+func (a *API) removeMember(ctx context.Context, c caller, in *MemberPath) (*nothing, error) {
 	p, err := a.Granting.Person(ctx, in.found.Key, in.Member)
 	if err != nil {
 		return nil, err
