@@ -72,11 +72,6 @@ var exampleBody = map[string]string{
 	"create-tunnel": `{"target":"127.0.0.1:22"}`, "set-tunnel-policy": `{"approval":true}`,
 }
 
-// exampleQuery is what some operations want beside their path.
-var exampleQuery = map[string]string{
-	"explain-privilege": "?flag=device.read&asset=device:plant-a/press-1", "prove-audit-consistency": "?from=1", "list-audit": "?project=plant-a",
-}
-
 func bodyOf(id string) any {
 	if text, ok := exampleBody[id]; ok {
 		return text
