@@ -172,6 +172,7 @@ func TestAnOlderStepAfterANewerIsRefused(t *testing.T) {
 	}
 	_, err := p.SecondFactor(t.Context(), here, p.who(p.first(here, "alice")), older)
 	kind(t, err, wire.Unauthenticated)
+	p.refusedFor("used before")
 }
 
 func TestClocksMayBeOneStepWrong(t *testing.T) {
@@ -199,6 +200,7 @@ func TestACodeIsSixASCIIDigits(t *testing.T) {
 	for i, text := range []string{wide, " " + code, code + " ", code + "\n", code[:5], code + "0", code[:3] + " " + code[3:], "", "+" + code[1:], strings.Map(func(r rune) rune { return r - '0' + '٠' }, code), "1e5000"} {
 		_, err := p.SecondFactor(t.Context(), account.Client{Address: fmt.Sprintf("198.51.100.%d", i)}, by, text)
 		kind(t, err, wire.Unauthenticated)
+		p.refusedFor("wrong code")
 	}
 	if _, err := p.SecondFactor(t.Context(), here, by, code); err != nil {
 		t.Error(err)
