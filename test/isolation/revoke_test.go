@@ -20,6 +20,7 @@ import (
 	"bulkhead/backend/httpapi"
 	"bulkhead/db/dbtest"
 	"bulkhead/internal/config"
+	"bulkhead/internal/errs"
 	"bulkhead/internal/secret"
 	"bulkhead/internal/server"
 	"bulkhead/internal/wampx"
@@ -230,5 +231,33 @@ func BenchmarkRevoke(b *testing.B) {
 	}
 	if p99 := at(0.99); p99 > time.Second {
 		b.Errorf("p99 is %s", p99)
+	}
+}
+
+// What is taken away of one's privileges ends, and the rest stays as it is.
+func TestARevokeOfOneFlagLeavesTheOthers(t *testing.T) {
+	t.Parallel()
+	s := newSite(t)
+	r := s.reader("writer", s.install())
+	ask[httpapi.Grant](s, s.key, "POST", "/grants", r.grant)
+	r.grant.Flags = []wire.Flag{wire.DataBackendWrite}
+	write := ask[httpapi.Grant](s, s.key, "POST", "/grants", r.grant)
+	session := s.open(r, 1)[0]
+	publish := func() error {
+		return session.PublishURI(t.Context(), "news", nil, nil, wampx.PublishOptions{})
+	}
+	if err := publish(); err != nil {
+		t.Fatal(err)
+	}
+	ask[struct{}](s, s.key, "DELETE", "/grants/"+write.Key.String(), nil)
+	var err error
+	for start := time.Now(); err == nil && time.Since(start) < time.Second; {
+		err = publish()
+	}
+	if errs.KindOf(err) != wire.Denied {
+		t.Errorf("a second after the revoke, a publication gives %v", err)
+	}
+	if _, err := wampx.Subscribe(t.Context(), session, wire.TransformedBulkTopic("metrics"), func(context.Context, []wire.Row, wampx.Event) {}); err != nil {
+		t.Errorf("to read is refused too: %v", err)
 	}
 }
