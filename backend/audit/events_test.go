@@ -6,8 +6,10 @@ import (
 	"go/ast"
 	"go/parser"
 	"go/token"
+	"maps"
 	"os"
 	"path/filepath"
+	"slices"
 	"strconv"
 	"strings"
 	"testing"
@@ -56,7 +58,7 @@ func eventTable(t *testing.T) string {
 		t.Fatal(err)
 	}
 	var out strings.Builder
-	out.WriteString("| event | severity | remark |\n| --- | --- | --- |\n")
+	out.WriteString("| event | severity | before | after | remark |\n| --- | --- | --- | --- | --- |\n")
 	ast.Inspect(file, func(n ast.Node) bool {
 		spec, ok := n.(*ast.ValueSpec)
 		if !ok || fmt.Sprint(spec.Type) != "Action" {
@@ -67,8 +69,36 @@ func eventTable(t *testing.T) string {
 			t.Fatal(err)
 		}
 		severity := audit.New(someone, audit.Action(word), 0, audit.Asset{}).Severity
-		fmt.Fprintf(&out, "| `%s` | %s | %s |\n", word, severity, strings.TrimSpace(strings.ReplaceAll(spec.Comment.Text(), "|", "/")))
+		told, known := audit.Tells[audit.Action(word)]
+		if !known {
+			told = audit.Told{Before: "", After: "free"}
+		}
+		fmt.Fprintf(&out, "| `%s` | %s | %s | %s | %s |\n", word, severity, told.Before, told.After, strings.TrimSpace(strings.ReplaceAll(spec.Comment.Text(), "|", "/")))
 		return true
 	})
+	out.WriteString("\nWhat before and after hold; members that a thing has not are absent, and *free* is an object for people to read:\n\n| shape | members |\n| --- | --- |\n")
+	for _, shape := range slices.Sorted(maps.Keys(audit.Shapes)) {
+		fmt.Fprintf(&out, "| %s | `%s` |\n", shape, strings.Join(audit.Shapes[shape], "`, `"))
+	}
 	return out.String()
+}
+
+func TestEveryShapeThatAnActionTellsIsDescribed(t *testing.T) {
+	t.Parallel()
+	used := map[string]bool{}
+	for action, told := range audit.Tells {
+		if audit.New(someone, action, 0, audit.Asset{}).Severity == "" {
+			t.Errorf("%s is no action", action)
+		}
+		for _, shape := range []string{told.Before, told.After} {
+			if used[shape] = true; shape != "" && audit.Shapes[shape] == nil {
+				t.Errorf("%s tells %q, which nobody describes", action, shape)
+			}
+		}
+	}
+	for shape := range audit.Shapes {
+		if !used[shape] {
+			t.Errorf("nothing tells %q", shape)
+		}
+	}
 }

@@ -1,0 +1,62 @@
+package audit
+
+// Told is what an action's entries hold before and after: shapes, which Shapes has the members of. Empty: nothing.
+type Told struct{ Before, After string }
+
+// Shapes are the members that before and after may have, by what they tell of. Members that a thing has not are absent.
+var Shapes = map[string][]string{
+	"project":         {"created_at", "key", "name", "revision", "title"},
+	"app":             {"created_at", "epoch", "key", "name", "revision", "title"},
+	"installation":    {"app", "created_at", "export_wanted", "exported_to", "project", "state", "template_version"},
+	"device":          {"created_at", "key", "name", "project_key", "revision", "secret_version", "serial", "suspended", "title"},
+	"asset":           {"key", "kind", "name"},
+	"group":           {"created_at", "key", "name", "project_key", "revision", "title"},
+	"API key":         {"created_at", "expires_at", "holder", "id", "name", "revoked_at", "scopes"},
+	"user":            {"email", "issuer", "owner", "provider_key", "subject", "suspended", "user_name"},
+	"service account": {"bootstrap", "created_at", "key", "name", "owner", "project_key", "suspended"},
+	"provider": {
+		"algorithms", "claims", "client_id", "created_at", "has_secret", "issuer", "just_in_time", "key", "logout", "name",
+		"private_network", "project_key", "scopes", "suspended", "title",
+	},
+	"grant":    {"asset", "flags", "from", "given_at", "given_by_key", "key", "principal_key", "until"},
+	"member":   {"added_at", "groups", "limited", "principal_key", "project_key"},
+	"flags":    {"flags"},
+	"demand":   {"provider_key"},
+	"transfer": {"expires_at", "from_key", "keep", "key", "offered_at", "project", "project_key", "to_key"},
+	"policy":   {"Approval"},
+	"tunnel": {
+		"approver", "duration", "end_to_end", "ended", "reason", "received", "sent", "state", "streams", "target", "ttl", "tunnel", "until",
+	},
+	"key":     {"key"},
+	"restore": {"key", "logs", "reason", "states"},
+}
+
+var (
+	created = func(shape string) Told { return Told{"", shape} }
+	changed = func(shape string) Told { return Told{shape, shape} }
+	removed = func(shape string) Told { return Told{shape, ""} }
+)
+
+// Tells has the actions of which the shapes are known. What entries of others hold is told by the code that writes them.
+var Tells = map[Action]Told{
+	ProjectCreate: created("project"), ProjectUpdate: changed("project"), ProjectRemove: removed("project"), ProjectDelete: removed("project"),
+	AppCreate: created("app"), AppUpdate: changed("app"), AppRotate: changed("app"), AppDelete: removed("app"),
+	InstallationProvision: created("installation"), InstallationReady: changed("installation"), InstallationUndo: changed("installation"),
+	InstallationRemove: changed("installation"), InstallationKeep: changed("installation"), InstallationExport: changed("installation"),
+	InstallationDelete: removed("installation"),
+	DeviceCreate:       created("device"), DeviceUpdate: changed("device"), DeviceRotate: changed("device"), DeviceSuspend: changed("device"),
+	DeviceResume: changed("device"), DeviceRevoke: removed("device"),
+	KeyCreate: created("API key"), KeyRevoke: changed("API key"),
+	UserCreate: created("user"), UserUpdate: changed("user"), UserSuspend: changed("user"), UserResume: changed("user"), PasswordSet: {}, LoginEnd: {},
+	ServiceAccountCreate: created("service account"), ServiceAccountSuspend: changed("service account"),
+	ServiceAccountResume: changed("service account"), ServiceAccountDelete: removed("service account"),
+	ProviderCreate: created("provider"), ProviderUpdate: changed("provider"), ProviderDelete: removed("provider"),
+	GrantCreate: created("grant"), GrantUpdate: changed("grant"), GrantRevoke: removed("grant"),
+	MemberAdd: created("member"), MemberUpdate: changed("member"), MemberRemove: removed("member"),
+	DefaultsUpdate: changed("flags"), DemandUpdate: changed("demand"), OwnerOffer: created("transfer"), OwnerAccept: removed("transfer"), OwnerDecline: removed("transfer"),
+	GroupCreate: created("group"), GroupUpdate: changed("group"), GroupDelete: removed("group"),
+	GroupAddDevice: created("asset"), GroupRemoveDevice: removed("asset"),
+	TunnelRequest: created("tunnel"), TunnelApprove: created("tunnel"), TunnelDeny: created("tunnel"), TunnelGrant: created("tunnel"),
+	TunnelOpen: created("tunnel"), TunnelExtend: created("tunnel"), TunnelClose: created("tunnel"), TunnelPolicy: changed("policy"),
+	LogKey: created("key"), LogRestore: changed("restore"),
+}
