@@ -108,7 +108,9 @@ func TestAProviderThatFailsAtTheEndIsSaidToBeSo(t *testing.T) {
 			p.answers("/token", func(w http.ResponseWriter, _ *http.Request) { _, _ = w.Write([]byte("canary")) })
 		}},
 		"a redirect of the code": {wire.Unavailable, "redirects a request that is no GET", func(p *provider) {
-			p.answers("/token", func(w http.ResponseWriter, r *http.Request) { http.Redirect(w, r, "/other", http.StatusTemporaryRedirect) })
+			p.answers("/token", func(w http.ResponseWriter, r *http.Request) {
+				http.Redirect(w, r, "/other", http.StatusTemporaryRedirect)
+			})
 		}},
 		"no keys": {wire.Unavailable, "keys cannot be read", func(p *provider) { p.answers("/keys", http.NotFound) }},
 		"keys that are none": {wire.Unavailable, "keys cannot be read", func(p *provider) {
