@@ -7,7 +7,7 @@ dev *ARGS:
 
 # run every test
 test *ARGS:
-    go vet ./... && go test "$@" ./...
+    go vet ./... && go test "$@" ./... && go -C test/peers test "$@" ./oracle
 
 # run every test with the race detector
 test-race *ARGS:
@@ -37,9 +37,9 @@ bench-ingest *ARGS:
 bench-login *ARGS:
     go test ./internal/server ./backend/account ./backend/account/password -run '^$' -bench 'FloodOfWrong|Authenticate|Verify' "$@"
 
-# measure one decision about a privilege, and how a snapshot is made and changed
+# measure one decision about a privilege, how a snapshot is made and changed, how soon a revoke ends what is open, and OPA on the same graph
 bench-privilege *ARGS:
-    go test ./backend/privilege -run '^$' -bench . "$@"
+    go test ./backend/privilege -run '^$' -bench . "$@" && go test ./test/isolation -run '^$' -bench Revoke -benchtime 1x && go -C test/peers/opa test -run '^$' -bench . "$@"
 
 # measure the audit log: entries against plain inserts, proofs, a whole verification
 bench-audit *ARGS:
