@@ -1,5 +1,5 @@
 #!/bin/sh
-# Runs every fuzz target of the tree for a time each: test/fuzz.sh [DURATION] [PATTERN OF TARGETS]
+# Runs every fuzz target of the tree for a time each: test/fuzz.sh [DURATION] [PATTERN OF 'PACKAGE TARGET']
 # A run begins with the committed corpus, testdata/fuzz/TARGET, and with what earlier runs have found, which Go keeps in its
 # cache; an input that fails is written to testdata/fuzz/TARGET, to be committed with the fix.
 set -eu
@@ -25,8 +25,8 @@ fuzz() {
 
 git grep -lE '^func Fuzz[A-Z]' -- '*_test.go' | while read -r file; do
   package=$(dirname "$file") # some are in a module of their own
-  sed -n 's/^func \(Fuzz[A-Za-z0-9_]*\)(.*/\1/p' "$file" | grep -E "$wanted" | while read -r target; do
-    printf '%s %s\n' "$package" "$target"
+  sed -n 's/^func \(Fuzz[A-Za-z0-9_]*\)(.*/\1/p' "$file" | while read -r target; do
+    printf '%s %s\n' "$package" "$target" | grep -E "$wanted" || continue
     fuzz "$package" "$target"
   done
 done
