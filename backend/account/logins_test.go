@@ -3,6 +3,7 @@ package account_test
 import (
 	"encoding/hex"
 	"fmt"
+	"slices"
 	"strings"
 	"sync"
 	"sync/atomic"
@@ -213,11 +214,16 @@ func TestAThousandGuessesOfACodeAreNotLookedAt(t *testing.T) {
 	p := newPeople(t)
 	_, f := p.enrolled("alice")
 	by := p.who(p.first(here, "alice"))
+	right := []string{f.at(t, -1), f.code(t), f.at(t, 1)}
 	looked := 0
 	for i := range 1000 {
-		_, err := p.SecondFactor(t.Context(), here, by, fmt.Sprintf("%06d", i))
+		guess := fmt.Sprintf("%06d", i)
+		if slices.Contains(right, guess) {
+			continue
+		}
+		_, err := p.SecondFactor(t.Context(), here, by, guess)
 		if err == nil {
-			t.Skip("one guess in a million was right")
+			t.Fatalf("guess %s was right, and the codes are %v", guess, right)
 		}
 		if errs.KindOf(err) != wire.Exhausted {
 			looked++

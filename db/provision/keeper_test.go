@@ -51,26 +51,34 @@ var (
 // keepers runs a test over native partitions, and over hypertables where the server has TimescaleDB.
 func keepers(t *testing.T, template databackend.Template, test func(t *testing.T, b *bench)) {
 	t.Parallel()
-	for name, native := range map[string]bool{"native": true, "timescale": false} {
-		t.Run(name, func(t *testing.T) {
-			t.Parallel()
-			if !native && !dbtest.Get(t).Timescale() {
-				t.Skip("the server has no TimescaleDB")
-			}
-			d := dbtest.New(t)
-			b := &bench{t: t, clock: &clock{now: noon}}
-			b.p = dbtest.NewProvisioner(t, d, func(c *provision.Config) { c.NoTimescale, c.Now = native, b.clock.Now })
-			placed, err := b.p.Provision(t.Context(), installation(11, 22), template)
-			if err != nil {
-				t.Fatal(err)
-			}
-			if placed.Timescale == native {
-				t.Fatalf("placement %+v", placed)
-			}
-			b.placed, b.conn, b.table = placed, super(t, d, placed.Database), pgx.Identifier{placed.Schema, "metrics"}.Sanitize()
-			test(t, b)
-		})
+	t.Run("native", func(t *testing.T) {
+		t.Parallel()
+		test(t, newBench(t, template, true))
+	})
+	t.Run("timescale", func(t *testing.T) {
+		t.Parallel()
+		if !dbtest.Get(t).Timescale() {
+			t.Skip("the server has no TimescaleDB")
+		}
+		test(t, newBench(t, template, false))
+	})
+}
+
+// newBench has a template provisioned, over native partitions or hypertables.
+func newBench(t *testing.T, template databackend.Template, native bool) *bench {
+	t.Helper()
+	d := dbtest.New(t)
+	b := &bench{t: t, clock: &clock{now: noon}}
+	b.p = dbtest.NewProvisioner(t, d, func(c *provision.Config) { c.NoTimescale, c.Now = native, b.clock.Now })
+	placed, err := b.p.Provision(t.Context(), installation(11, 22), template)
+	if err != nil {
+		t.Fatal(err)
 	}
+	if placed.Timescale == native {
+		t.Fatalf("placement %+v", placed)
+	}
+	b.placed, b.conn, b.table = placed, super(t, d, placed.Database), pgx.Identifier{placed.Schema, "metrics"}.Sanitize()
+	return b
 }
 
 // insert adds a row of each time, as ingest does.
@@ -226,35 +234,33 @@ func TestAnUpgradeAddsAndLosesNothing(t *testing.T) {
 	})
 }
 
+// Hypertables have no default partition.
 func TestUpkeepMovesRowsOutOfTheDefaultPartition(t *testing.T) {
-	keepers(t, metrics(), func(t *testing.T, b *bench) {
-		if b.placed.Timescale {
-			t.Skip("hypertables have no default partition")
+	t.Parallel()
+	b := newBench(t, metrics(), true)
+	in := func(part string) int {
+		return b.count("SELECT count(*) FROM " + pgx.Identifier{b.placed.Schema, part}.Sanitize())
+	}
+	late, future, ancient := noon.Add(-40*day), noon.Add(40*day), noon.Add(-2000*day)
+	b.insert(ancient, late, noon, future)
+	if n := in("_metrics_default"); n != 3 {
+		t.Errorf("%d rows in the default partition", n)
+	}
+	b.maintain()
+	if n := in("_metrics_default"); n != 2 {
+		t.Errorf("%d rows in the default partition after upkeep", n)
+	}
+	b.clock.set(noon.Add(35 * day))
+	b.maintain()
+	if n := in("_metrics_default"); n != 1 {
+		t.Errorf("%d rows in the default partition when the future is near", n)
+	}
+	b.want(ancient, late, noon, future)
+	for _, owner := range []string{"_metrics_default", "_metrics_20260302t000000"} {
+		if b.count("SELECT count(*) FROM pg_tables WHERE schemaname = $1 AND tablename = $2 AND tableowner = $3", b.placed.Schema, owner, b.placed.Owner) != 1 {
+			t.Errorf("%s does not belong to %s", owner, b.placed.Owner)
 		}
-		in := func(part string) int {
-			return b.count("SELECT count(*) FROM " + pgx.Identifier{b.placed.Schema, part}.Sanitize())
-		}
-		late, future, ancient := noon.Add(-40*day), noon.Add(40*day), noon.Add(-2000*day)
-		b.insert(ancient, late, noon, future)
-		if n := in("_metrics_default"); n != 3 {
-			t.Errorf("%d rows in the default partition", n)
-		}
-		b.maintain()
-		if n := in("_metrics_default"); n != 2 {
-			t.Errorf("%d rows in the default partition after upkeep", n)
-		}
-		b.clock.set(noon.Add(35 * day))
-		b.maintain()
-		if n := in("_metrics_default"); n != 1 {
-			t.Errorf("%d rows in the default partition when the future is near", n)
-		}
-		b.want(ancient, late, noon, future)
-		for _, owner := range []string{"_metrics_default", "_metrics_20260302t000000"} {
-			if b.count("SELECT count(*) FROM pg_tables WHERE schemaname = $1 AND tablename = $2 AND tableowner = $3", b.placed.Schema, owner, b.placed.Owner) != 1 {
-				t.Errorf("%s does not belong to %s", owner, b.placed.Owner)
-			}
-		}
-	})
+	}
 }
 
 func TestIngestGoesOnDuringUpkeep(t *testing.T) {
