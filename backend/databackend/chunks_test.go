@@ -91,14 +91,19 @@ func again(times []time.Time, n int) (all []time.Time) {
 // watchful is a database that notes the batch that reaches most chunks.
 type watchful struct {
 	scripted
-	mu   sync.Mutex // guards what follows
-	most int
+	mu    sync.Mutex // guards what follows
+	most  int
+	daily chan struct{} // closed by the first batch for chunks of a day; may be nil
 }
 
 func (w *watchful) Write(ctx context.Context, p databackend.Placement, t databackend.Table, records []databackend.Record) error {
 	w.mu.Lock()
 	for _, origin := range origins {
 		w.most = max(w.most, chunksOf(records, stdcmp.Or(t.ChunkInterval, databackend.DefaultChunkInterval), origin))
+	}
+	if w.daily != nil && t.ChunkInterval == 24*time.Hour {
+		close(w.daily)
+		w.daily = nil
 	}
 	w.mu.Unlock()
 	return w.scripted.Write(ctx, p, t, records)
@@ -170,7 +175,8 @@ func TestABadRowBehindTheFirstTransactionOfABatchIsFound(t *testing.T) {
 
 func TestABulkThatWaitedWhileChunksBecameShorterIsSetAside(t *testing.T) {
 	t.Parallel()
-	w := &watchful{}
+	daily := make(chan struct{})
+	w := &watchful{daily: daily}
 	w.fail = down
 	s := newServer(t, w)
 	mustAppend(t, s, bulkAt(1, every(24*time.Hour, 300)), databackend.Spilled)
@@ -183,6 +189,7 @@ func TestABulkThatWaitedWhileChunksBecameShorterIsSetAside(t *testing.T) {
 	if err := s.Put(databackend.Installation{Realm: "realm-1-2-prod", Project: 1, Template: template, Placement: databackend.Placement{Schema: "p_x"}}); err != nil {
 		t.Fatal(err)
 	}
+	<-daily // no attempt of the old template is under way
 	w.set(nil)
 	mustFlush(t, s)
 	if diff := cmp.Diff([]int64{1000}, w.numbers("p_x.plain")); diff != "" || len(filesUnder(t, s.config.Dir, ".aside")) != 1 {
