@@ -24,7 +24,7 @@ type Grant struct {
 	// Record asks for a recording of what is shown.
 	Record bool `json:"record"`
 	// ClientKey is the fingerprint of the key with which the user's end proves itself to the device, end to end; empty
-	// where the tunnel ends at the gateway.
+	// where the user's end is the gateway, which reads what goes through: see EndToEnd.
 	ClientKey string `json:"client_key"`
 	Gateway   string `json:"gateway"` // wss://HOST/tunnel/device: the only place that the device dials for it
 	// NotBefore and OpenBy bound when it opens a tunnel, Expires when the tunnel ends; epoch milliseconds.
@@ -110,6 +110,9 @@ func parseGrant(text []byte) (Grant, error) {
 	return g, g.check()
 }
 
+// EndToEnd reports whether nobody between the user's end and the device's can read what goes through.
+func (g Grant) EndToEnd() bool { return g.ClientKey != "" }
+
 func (g Grant) check() error {
 	if g.Version != Version {
 		return fmt.Errorf("grant: version is %d, want %d", g.Version, Version)
@@ -125,6 +128,9 @@ func (g Grant) check() error {
 	}
 	if err := g.Target.Check(); err != nil {
 		return fmt.Errorf("grant: %w", err)
+	}
+	if g.Target.Protocol.Web() && g.EndToEnd() {
+		return errors.New("grant: what the gateway serves is not encrypted from end to end")
 	}
 	return g.checkLimits()
 }

@@ -13,9 +13,14 @@ type Protocol string
 
 // The protocols.
 const (
-	ProtocolTCP Protocol = "tcp" // to a host and port
-	ProtocolPTY Protocol = "pty" // a shell of the agent's own
+	ProtocolTCP   Protocol = "tcp"   // to a host and port
+	ProtocolPTY   Protocol = "pty"   // a shell of the agent's own
+	ProtocolHTTP  Protocol = "http"  // to a web application, whose pages the gateway serves
+	ProtocolHTTPS Protocol = "https" // to one that speaks TLS, to the agent
 )
+
+// Web reports whether the gateway serves what the target has as pages of the web. It reads them.
+func (p Protocol) Web() bool { return p == ProtocolHTTP || p == ProtocolHTTPS }
 
 // Target is where a tunnel leads on, or from, a device.
 type Target struct {
@@ -27,9 +32,29 @@ type Target struct {
 // PTY is the target of shells.
 var PTY = Target{Protocol: ProtocolPTY}
 
-// ParseTarget reads HOST:PORT as people write it. An address has one form here, because a policy that is read by people
-// must mean what it says: 0x7f.1, 127.1 and ::ffff:127.0.0.1 are refused.
+// ParseTarget reads HOST:PORT as people write it, and http://HOST and https://HOST with a port or without. An address has
+// one form here, because a policy that is read by people must mean what it says: 0x7f.1, 127.1 and ::ffff:127.0.0.1 are
+// refused.
 func ParseTarget(s string) (Target, error) {
+	scheme, rest, web := strings.Cut(s, "://")
+	if !web {
+		return parseAddress(ProtocolTCP, s)
+	}
+	p := Protocol(scheme)
+	if !p.Web() {
+		return Target{}, fmt.Errorf("%q: want HOST:PORT, or a URL of http or https", s)
+	}
+	rest = strings.TrimSuffix(rest, "/")
+	if strings.ContainsAny(rest, "/?#@") {
+		return Target{}, fmt.Errorf("%q: a target has no path and no user: want one like %s://127.0.0.1:8080", s, scheme)
+	}
+	if colon := strings.LastIndexByte(rest, ':'); colon < 0 || strings.HasSuffix(rest, "]") {
+		rest += map[Protocol]string{ProtocolHTTP: ":80", ProtocolHTTPS: ":443"}[p]
+	}
+	return parseAddress(p, rest)
+}
+
+func parseAddress(p Protocol, s string) (Target, error) {
 	host, port, ok := cutPort(s)
 	if !ok {
 		return Target{}, fmt.Errorf("%q: want HOST:PORT, like 127.0.0.1:8080 or [::1]:8080", s)
@@ -38,7 +63,7 @@ func ParseTarget(s string) (Target, error) {
 	if err != nil || n == 0 || strconv.FormatUint(n, 10) != port {
 		return Target{}, fmt.Errorf("%q is no port: want a number from 1 to 65535", port)
 	}
-	t := Target{ProtocolTCP, host, uint16(n)}
+	t := Target{p, host, uint16(n)}
 	return t, t.Check()
 }
 
@@ -59,6 +84,14 @@ func (t Target) String() string {
 	if t.Protocol == ProtocolPTY {
 		return "shell"
 	}
+	if t.Protocol.Web() {
+		return string(t.Protocol) + "://" + t.Address()
+	}
+	return t.Address()
+}
+
+// Address is HOST:PORT.
+func (t Target) Address() string {
 	host := t.Host
 	if strings.Contains(host, ":") {
 		host = "[" + host + "]"
@@ -74,13 +107,13 @@ func (t Target) Check() error {
 			return errors.New("target: a shell has no host and no port")
 		}
 		return nil
-	case ProtocolTCP:
+	case ProtocolTCP, ProtocolHTTP, ProtocolHTTPS:
 		if t.Port == 0 {
 			return errors.New("target: the port is missing")
 		}
 		return CheckHost(t.Host)
 	default:
-		return fmt.Errorf("target: %q is no protocol: want tcp or pty", t.Protocol)
+		return fmt.Errorf("target: %q is no protocol: want tcp, http, https or pty", t.Protocol)
 	}
 }
 

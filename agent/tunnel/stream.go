@@ -91,7 +91,7 @@ func (t *tunnel) serve(session mux.Session) {
 func (t *tunnel) answer(stream mux.Stream) {
 	defer stream.Close() //nolint:errcheck // what it carried is through, or is broken off
 	rule, err := t.tunnels.ask(t.grant)
-	if err == nil && t.grant.ClientKey != "" {
+	if err == nil && t.grant.EndToEnd() {
 		stream, err = t.seal(stream)
 	}
 	if err == nil {

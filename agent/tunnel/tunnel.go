@@ -160,7 +160,7 @@ func (t *Tunnels) ask(g wire.Grant) (policy.Rule, error) {
 	if g.Record {
 		return policy.Rule{}, errs.E(wire.Denied, "this device cannot record")
 	}
-	a := p.Decide(policy.Question{Target: g.Target, EndToEnd: g.ClientKey != "", At: t.config.Now()})
+	a := p.Decide(policy.Question{Target: g.Target, EndToEnd: g.EndToEnd(), At: t.config.Now()})
 	if !a.Allowed {
 		return policy.Rule{}, errs.E(wire.Denied, "%s", a.Reason)
 	}

@@ -15,12 +15,13 @@ import (
 	"bulkhead/wire"
 )
 
-// Opening is what the user's end needs.
+// Opening is what the user's end needs. One that is inside needs neither gateway nor ticket: it enters by the tunnel's id.
 type Opening struct {
-	Tunnel    Tunnel
-	Gateway   string
-	Ticket    secret.Value
-	DeviceKey string // fingerprint of the key with which the device proves itself, end to end
+	Tunnel     Tunnel
+	Gateway    string
+	Ticket     secret.Value
+	DeviceKey  string // fingerprint of the key with which the device proves itself, end to end
+	MaxStreams int    // at once, as far as the device's policy leaves that
 }
 
 // OpenTunnel grants a tunnel that is approved, has its device come to the gateway, and lets the user's end in there.
@@ -47,7 +48,7 @@ func (r *Remote) OpenTunnel(ctx context.Context, by Requester, id, clientKey str
 
 // bring has both ends come. Whatever goes wrong from here on is told by the gateway when it gives the tunnel up.
 func (r *Remote) bring(ctx context.Context, t Tunnel, signed wire.SignedGrant) (Opening, error) {
-	user, device, err := r.Gateway.Admit(Pass{ID: t.ID, Expires: t.ExpiresAt, Idle: idle, MaxStreams: maxStreams})
+	user, device, err := r.Gateway.Admit(Pass{ID: t.ID, Expires: t.ExpiresAt, Idle: idle, MaxStreams: maxStreams, Inside: t.Inside()})
 	if err != nil {
 		r.set(t.ID, func(one *live) { one.refused = err })
 		r.finish(context.WithoutCancel(ctx), t.ID, Closing{Reason: "refused"})
@@ -65,7 +66,11 @@ func (r *Remote) bring(ctx context.Context, t Tunnel, signed wire.SignedGrant) (
 		r.Gateway.End(t.ID, "refused")
 		return Opening{}, err
 	}
-	return Opening{Tunnel: t, Gateway: r.UserURL, Ticket: user, DeviceKey: reply.Key}, nil
+	opening := Opening{Tunnel: t, DeviceKey: reply.Key, MaxStreams: max(1, min(reply.MaxStreams, maxStreams))}
+	if !t.Inside() {
+		opening.Gateway, opening.Ticket = r.UserURL, user
+	}
+	return opening, nil
 }
 
 // readable makes what a device says fit to be kept and shown: a device may be in other hands.

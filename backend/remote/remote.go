@@ -55,6 +55,12 @@ type Tunnel struct {
 	Streams    int
 }
 
+// Inside reports whether the user's end of the tunnel is the server, which reads what goes through: it serves web
+// applications as pages, and shells in the browser.
+func (t Tunnel) Inside() bool {
+	return t.Target.Protocol.Web() || t.Target.Protocol == wire.ProtocolPTY && !t.EndToEnd
+}
+
 // Policy is what a project asks for.
 type Policy struct {
 	Approval bool // by one other person
@@ -110,6 +116,7 @@ type Pass struct {
 	Expires    time.Time
 	Idle       time.Duration
 	MaxStreams int
+	Inside     bool // the user's end is the server
 }
 
 // Usage is what has gone through.

@@ -348,7 +348,7 @@ func TestARequestThatMakesNoSenseIsRefused(t *testing.T) {
 	s := newStage(t)
 	for name, a := range map[string]remote.Ask{
 		"no target":         {},
-		"a shell in plain":  {Target: wire.PTY},
+		"sealed pages":      {Target: wire.Target{Protocol: wire.ProtocolHTTP, Host: "127.0.0.1", Port: 80}, EndToEnd: true},
 		"too long":          {Target: ask.Target, TTL: 9 * time.Hour},
 		"too short":         {Target: ask.Target, TTL: time.Second},
 		"an odd address":    {Target: wire.Target{Protocol: wire.ProtocolTCP, Host: "0x7f.1", Port: 80}},

@@ -35,8 +35,8 @@ func (a *Ask) check() error {
 	if utf8.RuneCountInString(a.Reason) > maxReason || unprintable || !utf8.ValidString(a.Reason) {
 		return errs.E(wire.Invalid, "reason: at most %d characters, all of which can be read", maxReason)
 	}
-	if a.Target.Protocol == wire.ProtocolPTY && !a.EndToEnd {
-		return errs.E(wire.Invalid, "a shell is served only with encryption from end to end")
+	if a.Target.Protocol.Web() && a.EndToEnd {
+		return errs.E(wire.Invalid, "what the server shows as pages is not encrypted from end to end: to have it so, open a tunnel to %s", a.Target.Address())
 	}
 	return nil
 }

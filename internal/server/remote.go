@@ -43,7 +43,7 @@ var _ remote.Gateway = tunnelGateway{}
 
 // Admit makes a tunnel that waits for its ends.
 func (g tunnelGateway) Admit(p remote.Pass) (user, device secret.Value, err error) {
-	tickets, err := g.gateway.Admit(gateway.Pass{ID: p.ID, Expires: p.Expires, Idle: p.Idle, MaxStreams: p.MaxStreams})
+	tickets, err := g.gateway.Admit(gateway.Pass{ID: p.ID, Expires: p.Expires, Idle: p.Idle, MaxStreams: p.MaxStreams, Inside: p.Inside})
 	return tickets.User, tickets.Device, err
 }
 

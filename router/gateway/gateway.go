@@ -1,4 +1,5 @@
-// Package gateway is where the two ends of a tunnel meet: a user's and a device's, both of which dialled out.
+// Package gateway is where the two ends of a tunnel meet: a user's and a device's, both of which dialled out, or a device's
+// and the server itself.
 //
 // It promises that nobody enters without a ticket, which opens one end of one tunnel once; that nothing goes through
 // before the opening is on record; that a tunnel's limits hold whatever its ends do; that a tunnel which is ended has both
@@ -46,9 +47,11 @@ type Pass struct {
 	Idle       time.Duration
 	MaxStreams int
 	Rate       int64 // bytes per second each way; 0: any
+	// Inside says that the user's end is this server: it comes by Enter, and there is no ticket for it.
+	Inside bool
 }
 
-// Tickets let the two ends in, each once.
+// Tickets let the two ends in, each once. One that is inside has none.
 type Tickets struct{ User, Device secret.Value }
 
 // Closing is how a tunnel ended.
@@ -131,7 +134,10 @@ func (g *Gateway) Admit(p Pass) (Tickets, error) {
 		return Tickets{}, errs.E(wire.Internal, "a pass that says nothing")
 	}
 	t := newTunnel(g, p)
-	tickets := Tickets{User: secret.Random(), Device: secret.Random()}
+	tickets := Tickets{Device: secret.Random()}
+	if !p.Inside {
+		tickets.User = secret.Random()
+	}
 	g.mu.Lock()
 	defer g.mu.Unlock()
 	if len(g.tunnels) >= g.config.Tunnels {
@@ -145,7 +151,10 @@ func (g *Gateway) Admit(p Pass) (Tickets, error) {
 	}
 	g.tunnels[p.ID] = t
 	t.tickets = [2][sha256.Size]byte{sha256.Sum256(tickets.User.Reveal()), sha256.Sum256(tickets.Device.Reveal())}
-	g.doors[t.tickets[0]], g.doors[t.tickets[1]] = door{t, userEnd}, door{t, deviceEnd}
+	g.doors[t.tickets[1]] = door{t, deviceEnd}
+	if !p.Inside {
+		g.doors[t.tickets[0]] = door{t, userEnd}
+	}
 	return tickets, nil
 }
 

@@ -180,6 +180,7 @@ func ask(t *testing.T, user mux.Session, question []byte) {
 	if err != nil {
 		t.Fatal(err)
 	}
+	defer stream.Close()
 	var wg sync.WaitGroup
 	wg.Go(func() {
 		_, _ = stream.Write(question)

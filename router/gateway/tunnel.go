@@ -39,6 +39,7 @@ type tunnel struct {
 	active  atomic.Int64 // when bytes last went through, Unix nanoseconds
 	open    atomic.Int64
 	begun   atomic.Int64 // streams
+	inside  *inside      // the user's end where it is in this process, else nil
 
 	mu     sync.Mutex // guards what follows
 	reason Reason     // of the end; "" while it goes on
@@ -55,6 +56,9 @@ func newTunnel(g *Gateway, p Pass) *tunnel {
 	t := &tunnel{gateway: g, pass: p, user: make(chan *websocket.Conn, 1), device: make(chan *websocket.Conn, 1)}
 	t.ctx, t.stop = context.WithCancel(context.Background())
 	t.expires.Store(p.Expires.UnixNano())
+	if p.Inside {
+		t.inside = newInside(t)
+	}
 	if p.Rate > 0 {
 		burst := int(max(mux.Buffer, min(p.Rate/8, 1<<20)))
 		t.there.limiter, t.back.limiter = rate.NewLimiter(rate.Limit(p.Rate), burst), rate.NewLimiter(rate.Limit(p.Rate), burst)
@@ -133,7 +137,7 @@ func (t *tunnel) meet() time.Time {
 	}()
 	late := time.NewTimer(t.gateway.config.JoinWithin)
 	defer late.Stop()
-	for user == nil || device == nil {
+	for user == nil && t.inside == nil || device == nil {
 		select {
 		case user = <-t.user:
 		case device = <-t.device:
@@ -155,16 +159,21 @@ func (t *tunnel) talk(userSocket, deviceSocket *websocket.Conn) time.Time {
 		return time.Time{}
 	}
 	ping := t.gateway.config.Ping
-	user, errUser := mux.Server(userSocket, mux.Config{Streams: t.pass.MaxStreams, Window: window, Budget: memory, Ping: ping})
-	device, errDevice := mux.Client(deviceSocket, mux.Config{Window: window, Budget: memory, Ping: ping})
+	device, err := mux.Client(deviceSocket, mux.Config{Window: window, Budget: memory, Ping: ping})
+	sessions := []mux.Session{device}
+	if err == nil && t.inside == nil {
+		var user mux.Session
+		user, err = mux.Server(userSocket, mux.Config{Streams: t.pass.MaxStreams, Window: window, Budget: memory, Ping: ping})
+		sessions = append(sessions, user)
+	}
 	began := time.Now()
-	if errUser == nil && errDevice == nil {
+	if err == nil {
 		t.active.Store(began.UnixNano())
-		t.serve(user, device)
+		t.serve(sessions)
 	} else {
 		t.end(Shutdown)
 	}
-	for _, session := range []mux.Session{user, device} {
+	for _, session := range sessions {
 		if session != nil {
 			session.Close()
 		}
@@ -172,12 +181,13 @@ func (t *tunnel) talk(userSocket, deviceSocket *websocket.Conn) time.Time {
 	return began
 }
 
-// serve forwards streams until the tunnel ends, whoever ends it.
-func (t *tunnel) serve(user, device mux.Session) {
+// serve forwards streams until the tunnel ends, whoever ends it. The sessions are the device's and, where it is not inside,
+// the user's.
+func (t *tunnel) serve(sessions []mux.Session) {
 	var wg sync.WaitGroup
 	defer wg.Wait()
 	// The sockets close at once when the tunnel ends, together, whatever is being put on record meanwhile.
-	for _, session := range []mux.Session{user, device} {
+	for _, session := range sessions {
 		closing := make(chan struct{})
 		defer func() { <-closing }()
 		context.AfterFunc(t.ctx, func() {
@@ -185,7 +195,14 @@ func (t *tunnel) serve(user, device mux.Session) {
 			session.Close()
 		})
 	}
-	wg.Go(func() { t.accept(user, device, &wg) })
+	device, userDone := sessions[0], (<-chan struct{})(nil)
+	if t.inside != nil {
+		t.inside.device = device
+		close(t.inside.met)
+	} else {
+		userDone = sessions[1].Done()
+		wg.Go(func() { t.accept(sessions[1], device, &wg) })
+	}
 	tick := time.NewTicker(look)
 	defer tick.Stop()
 	told := 0
@@ -194,7 +211,7 @@ func (t *tunnel) serve(user, device mux.Session) {
 		select {
 		case <-t.ctx.Done():
 			return
-		case <-user.Done():
+		case <-userDone:
 			t.end(UserLeft)
 		case <-device.Done():
 			t.end(DeviceLeft)
@@ -259,14 +276,8 @@ type metered struct {
 
 func (m *metered) Read(b []byte) (int, error) {
 	n, err := m.Stream.Read(b)
-	if n > 0 {
-		m.way.bytes.Add(int64(n))
-		m.tunnel.active.Store(time.Now().UnixNano())
-		if m.way.limiter != nil {
-			if wait := m.way.limiter.WaitN(m.tunnel.ctx, n); wait != nil {
-				return n, wait
-			}
-		}
+	if wait := m.tunnel.passed(m.way, n); wait != nil {
+		return n, wait
 	}
 	return n, err
 }

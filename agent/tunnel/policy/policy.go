@@ -123,6 +123,9 @@ func (r rule) read() (out Rule, err error) {
 		err = r.readHosts(&out)
 	case wire.ProtocolPTY:
 		err = r.checkShell()
+		if r.E2E == "" {
+			r.E2E = "required" // whoever reads a shell has what is typed into it: that is allowed in words only
+		}
 	default:
 		err = fmt.Errorf("protocol: %q: want tcp or pty", r.Protocol)
 	}

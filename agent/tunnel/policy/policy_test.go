@@ -110,6 +110,19 @@ func TestAShellThatMustBeRecordedIsRefusedWithoutARecording(t *testing.T) {
 	}
 }
 
+func TestAShellThatTheGatewayReadsIsAllowedInWordsOnly(t *testing.T) {
+	t.Parallel()
+	for e2e, allowed := range map[string]bool{"": false, ", e2e: required": false, ", e2e: optional": true} {
+		p := parse(t, "version: 1\nallow:\n  - {protocol: pty"+e2e+"}\n")
+		if p.Decide(policy.Question{Target: wire.PTY, At: monday}).Allowed != allowed {
+			t.Errorf("%q: want %v", e2e, allowed)
+		}
+		if !p.Decide(policy.Question{Target: wire.PTY, EndToEnd: true, At: monday}).Allowed {
+			t.Errorf("%q: not even one that nobody reads", e2e)
+		}
+	}
+}
+
 func TestTheZeroPolicyAllowsNothing(t *testing.T) {
 	t.Parallel()
 	if a := (policy.Policy{}).Decide(policy.Question{Target: wire.PTY, EndToEnd: true, Recorded: true, At: monday}); a.Allowed {
@@ -139,7 +152,7 @@ func TestHoursGoOverMidnight(t *testing.T) {
 	friday := time.Date(2026, 11, 27, 0, 0, 0, 0, time.UTC)
 	for hour, want := range map[int]bool{1: false, 12: false, 22: true, 23: true, 24: true, 29: true, 30: false, 46: false} {
 		at := friday.Add(time.Duration(hour) * time.Hour)
-		if p.Decide(policy.Question{Target: wire.PTY, At: at}).Allowed != want {
+		if p.Decide(policy.Question{Target: wire.PTY, EndToEnd: true, At: at}).Allowed != want {
 			t.Errorf("%s: want %v", at, want)
 		}
 	}
