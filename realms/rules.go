@@ -164,7 +164,7 @@ func agentClauses(r Realm, p Principal, a Action) []clause {
 	case Subscribe:
 		return []clause{under("sys", "agent", device)}
 	case Call:
-		return []clause{exactly("sys", "agent", "assignments"), exactly("wamp", "session", "get")}
+		return []clause{exactly("sys", "agent", "assignments"), exactly("sys", "agent", "recording"), exactly("wamp", "session", "get")}
 	default:
 		return nil
 	}

@@ -23,6 +23,8 @@ type Grant struct {
 	Target  Target  `json:"target"`
 	// Record asks for a recording of what is shown.
 	Record bool `json:"record"`
+	// RecordKey is the public half of the project's recording key, in base64, for what may be recorded.
+	RecordKey string `json:"record_key,omitempty"`
 	// ClientKey is the fingerprint of the key with which the user's end proves itself to the device, end to end; empty
 	// where the user's end is the gateway, which reads what goes through: see EndToEnd.
 	ClientKey string `json:"client_key"`
@@ -150,6 +152,19 @@ func (g Grant) checkLimits() error {
 		if raw, err := base64.StdEncoding.DecodeString(g.ClientKey); err != nil || len(raw) != 32 {
 			return errors.New("grant: client_key: want a SHA-256 in base64")
 		}
+	}
+	return g.checkRecording()
+}
+
+func (g Grant) checkRecording() error {
+	if g.RecordKey == "" {
+		if g.Record {
+			return errors.New("grant: record_key: missing in a grant that asks for a recording")
+		}
+		return nil
+	}
+	if _, _, err := parseRecordingKey(g.RecordKey); err != nil {
+		return fmt.Errorf("grant: record_key: %w", err)
 	}
 	return nil
 }

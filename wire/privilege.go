@@ -30,6 +30,7 @@ const (
 	DeviceNetwork     Flag = "device.network"
 	DeviceTunnel      Flag = "device.tunnel"
 	DeviceTerminal    Flag = "device.terminal"
+	DeviceRecording   Flag = "device.recording"
 	DeviceWrite       Flag = "device.write" // call the functions of its apps
 	DeviceUpdate      Flag = "device.update"
 	DeviceCredentials Flag = "device.credentials"

@@ -57,6 +57,7 @@ var Catalogue = []Privilege{
 	{DeviceNetwork, "see and change the device's network", false},
 	{DeviceTunnel, "open tunnels to the device", true},
 	{DeviceTerminal, "open a terminal on the device", true},
+	{DeviceRecording, "play what was recorded of the device's terminals", true},
 	{DeviceWrite, "call the functions of the device's apps", false},
 	{DeviceUpdate, "rename, suspend and resume the device", false},
 	{DeviceCredentials, "give the device a new secret", true},
@@ -153,7 +154,7 @@ var setOf = map[Flag]string{
 	GroupUpdate: SetInstaller, GroupAddDevice: SetInstaller, GroupRemoveDevice: SetInstaller, GroupDeploy: SetInstaller, AppInstall: SetInstaller,
 
 	ProjectCreateDashboard: SetAdministrator, ProjectUpdate: SetAdministrator, ProjectMembers: SetAdministrator, ProjectGrant: SetAdministrator,
-	ProjectAudit: SetAdministrator, DeviceTerminal: SetAdministrator, DeviceGrant: SetAdministrator, DeviceDelete: SetAdministrator,
+	ProjectAudit: SetAdministrator, DeviceTerminal: SetAdministrator, DeviceRecording: SetAdministrator, DeviceGrant: SetAdministrator, DeviceDelete: SetAdministrator,
 	GroupGrant: SetAdministrator, GroupDelete: SetAdministrator,
 	AppDevelop: SetAdministrator, AppRelease: SetAdministrator, AppPublish: SetAdministrator, AppUpdate: SetAdministrator, AppGrant: SetAdministrator,
 	DashboardUpdate: SetAdministrator, DashboardGrant: SetAdministrator, DashboardDelete: SetAdministrator,

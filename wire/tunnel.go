@@ -13,6 +13,8 @@ type TunnelOpenReply struct {
 	// MaxStreams and Rate are what the device's own policy leaves of the grant's.
 	MaxStreams int   `json:"max_streams"`
 	Rate       int64 `json:"rate"`
+	// Recorded tells that what is shown is recorded and signed with that key.
+	Recorded bool `json:"recorded,omitempty"`
 }
 
 // TunnelExtendRequest carries a grant of the same tunnel that expires later.

@@ -100,9 +100,11 @@ var named = map[string]asks{
 	"FunctionInfo":       {wire.AgentFunction(own, device, wire.FunctionInfo), realms.Devices, watches},
 	"FunctionMetrics":    {wire.AgentFunction(own, device, wire.FunctionMetrics), realms.Devices, watches},
 	"TunnelOpen":         {wire.TunnelOpen(own, device).URI, realms.Devices, maintain},
+	"TerminalAsk":        {wire.TerminalAsk(own, device).URI, realms.Devices, maintain},
 	"TunnelExtend":       {wire.TunnelExtend(own, device).URI, realms.Devices, maintain},
 	"TunnelClose":        {wire.TunnelClose(own, device).URI, realms.Devices, maintain},
 	"Assignments":        {wire.Assignments.URI, realms.Devices, maintain},
+	"RecordChunk":        {wire.RecordChunk.URI, realms.Devices, maintain},
 	"AssignmentsChanged": {wire.AssignmentsChanged(device).URI, realms.Devices, maintain},
 	"Presence":           {wire.Presence(own, device).URI, realms.Devices, maintain},
 }
