@@ -86,6 +86,13 @@ func (s *Tunnels) UnfinishedTunnels(ctx context.Context) ([]remote.Tunnel, error
 	return list, Error("db: unfinished tunnels", err)
 }
 
+// WaitingTunnels counts what somebody has asked for in a project since then and what was neither opened nor withdrawn.
+func (s *Tunnels) WaitingTunnels(ctx context.Context, project wire.Key, by audit.Actor, since time.Time) (n int, err error) {
+	err = s.db.pool.QueryRow(ctx, `SELECT count(*) FROM tunnel WHERE project_key = $1 AND asked_at > $2 AND state IN ('requested', 'approved')
+		AND actor_kind = $3 AND actor_id = $4`, project, since, string(by.Kind), by.ID).Scan(&n)
+	return n, Error("db: waiting tunnels", err)
+}
+
 // TunnelPolicy tells what a project asks for.
 func (s *Tunnels) TunnelPolicy(ctx context.Context, project wire.Key) (p remote.Policy, err error) {
 	err = s.db.pool.QueryRow(ctx, `SELECT approval FROM tunnel_policy WHERE project_key = $1`, project).Scan(&p.Approval)

@@ -6,6 +6,7 @@ import (
 
 	"bulkhead/backend/account"
 	"bulkhead/backend/privilege"
+	"bulkhead/backend/remote"
 	"bulkhead/internal/errs"
 	"bulkhead/wire"
 )
@@ -49,6 +50,11 @@ func (p Privileges) Sees(_ context.Context, by account.Principal, on Target) boo
 // Belongs decides.
 func (p Privileges) Belongs(_ context.Context, by account.Principal, project wire.Key) bool {
 	return p.Snapshots.Snapshot().Belongs(SubjectOf(by), project)
+}
+
+// MayApprove reports whether a user could have a tunnel themselves, which is what approving another's asks for.
+func (p Privileges) MayApprove(_ context.Context, user wire.Key, t remote.Tunnel) bool {
+	return p.Snapshots.Snapshot().May(privilege.Subject{Key: user}, flagOf(t.Target), tunnelTarget(t).asset(), p.Now())
 }
 
 // asset is a target as decisions know it.

@@ -37,13 +37,34 @@ func (r *Remote) OpenTunnel(ctx context.Context, by Requester, id, clientKey str
 	if err != nil {
 		return Opening{}, errs.As(wire.Internal, err, "")
 	}
+	if err := r.reserve(&live{tunnel: t, by: by, client: clientKey}); err != nil {
+		return Opening{}, err
+	}
 	if err := r.Store.UpdateTunnel(ctx, t, []State{Approved}, entry(by.Actor, audit.TunnelGrant, t)); err != nil {
+		r.forget(id)
 		return Opening{}, errs.Wrap("remote: open", err)
 	}
-	r.mu.Lock()
-	r.live[id] = &live{tunnel: t, by: by, client: clientKey}
-	r.mu.Unlock()
 	return r.bring(ctx, t, signed)
+}
+
+// reserve counts a tunnel among the live ones of its user, if there is room: of many that are opened at once, too.
+func (r *Remote) reserve(one *live) error {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	n := 0
+	for _, other := range r.live {
+		if one.by.same(other.tunnel.By) {
+			n++
+		}
+	}
+	switch {
+	case r.live[one.tunnel.ID] != nil:
+		return errs.E(wire.Conflict, "each request opens one tunnel, once")
+	case n >= maxPerUser:
+		return errs.E(wire.Exhausted, "you have %d tunnels open: close one first", maxPerUser)
+	}
+	r.live[one.tunnel.ID] = one
+	return nil
 }
 
 // bring has both ends come. Whatever goes wrong from here on is told by the gateway when it gives the tunnel up.
@@ -108,7 +129,7 @@ func (r *Remote) openable(ctx context.Context, by Requester, id, clientKey strin
 		return t, errs.Wrap("remote: open", err)
 	}
 	switch {
-	case t.State == Requested || t.State == Approved && policy.Approval && t.Approver == "":
+	case t.State == Requested:
 		return t, errs.E(wire.Conflict, "the tunnel waits for its approval")
 	case t.State != Approved:
 		return t, errs.E(wire.Conflict, "the tunnel is %s: each request opens one tunnel, once", t.State)
@@ -116,21 +137,11 @@ func (r *Remote) openable(ctx context.Context, by Requester, id, clientKey strin
 		return t, errs.E(wire.Conflict, "the request is too old: make another")
 	case r.Reachable == nil || !r.Reachable(t.Project, t.Serial):
 		return t, r.refuse(ctx, by.Actor, t, errs.E(wire.Denied, "the device is suspended or revoked"))
-	case r.count(by) >= maxPerUser:
-		return t, errs.E(wire.Exhausted, "you have %d tunnels open: close one first", maxPerUser)
+	}
+	if err := r.approved(ctx, t, policy); err != nil {
+		return t, r.refuse(ctx, by.Actor, t, err)
 	}
 	return t, nil
-}
-
-func (r *Remote) count(by Requester) (n int) {
-	r.mu.Lock()
-	defer r.mu.Unlock()
-	for _, one := range r.live {
-		if by.same(one.tunnel.By) {
-			n++
-		}
-	}
-	return n
 }
 
 // skew is how far before now a grant begins, for devices whose clocks are late.
@@ -164,6 +175,13 @@ func (r *Remote) Extend(ctx context.Context, by Requester, id string, ttl time.D
 		return Tunnel{}, errs.E(wire.Invalid, "ttl: a tunnel lasts from %s to %s", minTTL, MaxTTL)
 	}
 	t, err := r.Store.Tunnel(ctx, id)
+	if err != nil {
+		return t, errs.Wrap("remote: extend", err)
+	}
+	policy, err := r.Store.TunnelPolicy(ctx, t.Project)
+	if err == nil {
+		err = r.approved(ctx, t, policy)
+	}
 	if err != nil {
 		return t, errs.Wrap("remote: extend", err)
 	}

@@ -1,8 +1,8 @@
 // Package remote is the life of a tunnel: asked for, approved where the project wants that, granted, opened and closed.
 //
 // It promises that a grant is signed only for somebody who may open the tunnel and has just proved who they are; that
-// nobody approves what they have asked for; that each request opens one tunnel once; that every step is on record, the
-// opening before the first byte; and that a tunnel ends when its user's login, right or device does.
+// what needs an approval has that of another person, who is logged in and may have such a tunnel, until it opens; that
+// each request opens one tunnel once; that every step is on record, the opening before the first byte; and that a tunnel ends when its user's login, right or device does.
 package remote
 
 import (
@@ -105,6 +105,8 @@ type Store interface {
 	Tunnel(ctx context.Context, id string) (Tunnel, error) // kind NotFound where there is none
 	Tunnels(ctx context.Context, q Query) ([]Tunnel, error)
 	UnfinishedTunnels(ctx context.Context) ([]Tunnel, error) // granted or open
+	// WaitingTunnels counts what somebody has asked for in a project since then and what was neither opened nor withdrawn.
+	WaitingTunnels(ctx context.Context, project wire.Key, by audit.Actor, since time.Time) (int, error)
 	TunnelPolicy(ctx context.Context, project wire.Key) (Policy, error)
 	SetTunnelPolicy(ctx context.Context, project wire.Key, p Policy, e audit.Entry) error
 	Record(ctx context.Context, e audit.Entry) error
@@ -156,8 +158,10 @@ type Config struct {
 	DeviceURL string
 	// Reachable reports whether a device may be reached at all: it exists and is not suspended.
 	Reachable func(project wire.Key, serial wire.Serial) bool
-	Log       *slog.Logger
-	Now       func() time.Time
+	// MayApprove reports whether a user may still approve a tunnel: they could have it themselves.
+	MayApprove func(ctx context.Context, user wire.Key, t Tunnel) bool
+	Log        *slog.Logger
+	Now        func() time.Time
 }
 
 // Remote has the use cases of tunnels. Make one with New; Run must run beside it.
@@ -193,6 +197,7 @@ const (
 	openWithin = time.Minute
 	maxReason  = 500
 	maxPerUser = 32
+	maxWaiting = 64 // requests of one user in one project that are not opened
 )
 
 func assetOf(t Tunnel) audit.Asset {

@@ -35,6 +35,8 @@ type far struct {
 	grants  []wire.SignedGrant
 	reply   wire.TunnelOpenReply
 	suspend bool
+	revoked map[wire.Key]bool // who may approve nothing any more
+	later   time.Duration     // how far the clock has gone on
 }
 
 func (f *far) Admit(p remote.Pass) (user, device secret.Value, err error) {
@@ -117,7 +119,16 @@ func newStage(t *testing.T) *stage {
 			defer s.far.mu.Unlock()
 			return !s.far.suspend
 		},
-		Log: slog.New(slog.DiscardHandler), Now: time.Now,
+		MayApprove: func(_ context.Context, user wire.Key, _ remote.Tunnel) bool {
+			s.far.mu.Lock()
+			defer s.far.mu.Unlock()
+			return !s.far.revoked[user]
+		},
+		Log: slog.New(slog.DiscardHandler), Now: func() time.Time {
+			s.far.mu.Lock()
+			defer s.far.mu.Unlock()
+			return time.Now().Add(s.far.later)
+		},
 	})
 	return s
 }

@@ -49,6 +49,12 @@ func (r *Remote) Request(ctx context.Context, by Requester, d Device, a Ask) (Tu
 	if !by.Fresh {
 		return Tunnel{}, errStale
 	}
+	switch n, err := r.Store.WaitingTunnels(ctx, d.Project, by.Actor, r.now().Add(-waits)); {
+	case err != nil:
+		return Tunnel{}, errs.Wrap("remote: request", err)
+	case n >= maxWaiting:
+		return Tunnel{}, errs.E(wire.Exhausted, "%d of your requests wait in this project: open or close some first (bulkhead tunnel list)", n)
+	}
 	policy, err := r.Store.TunnelPolicy(ctx, d.Project)
 	if err != nil {
 		return Tunnel{}, errs.Wrap("remote: request", err)
@@ -77,6 +83,9 @@ func (r *Remote) Decide(ctx context.Context, by Requester, id string, approve bo
 	if approve {
 		if by.same(t.By) {
 			return Tunnel{}, r.refuse(ctx, by.Actor, t, errs.E(wire.Denied, "nobody approves their own request: ask somebody else"))
+		}
+		if !by.person() { // a service account, or a key that a program has, may be in the hands of who asks
+			return Tunnel{}, r.refuse(ctx, by.Actor, t, errs.E(wire.Denied, "a person approves, logged in with a second factor: no API key and no service account"))
 		}
 		if !by.Fresh {
 			return Tunnel{}, errStale

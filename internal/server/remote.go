@@ -25,7 +25,7 @@ func (s *Server) makeRemote(ctx context.Context, key ed25519.PrivateKey) error {
 			d, ok := s.assets.Directory().Device(serial)
 			return ok && d.Project == project && !d.Suspended
 		},
-		Log: s.log, Now: time.Now,
+		MayApprove: s.authorizer().MayApprove, Log: s.log, Now: time.Now,
 	})
 	events.remote = s.remote
 	if err := s.remote.Start(ctx); err != nil {

@@ -290,7 +290,8 @@ func TestWhoMayNotOpenTunnelsOpensNone(t *testing.T) {
 func TestAProjectCanAskForTheApprovalOfAnother(t *testing.T) {
 	t.Parallel()
 	must[any](t, nil, "tunnel", "policy", "set", "plant-b", "--approval=true")
-	approver, _ := keyOf(t, "approver", "plant-b", "device.read,device.tunnel", oven)
+	program, _ := keyOf(t, "program", "plant-b", "device.read,device.tunnel", oven)
+	approver := newPerson(t, "approver", "plant-b", "device.read,device.tunnel", oven)
 	target := echo(t)
 	opened := make(chan *passage, 1)
 	go func() { opened <- open(t, nil, oven, target) }()
@@ -310,13 +311,18 @@ func TestAProjectCanAskForTheApprovalOfAnother(t *testing.T) {
 	if _, told, code := shared.run(t, nil, "", "tunnel", "approve", waiting[0].ID); code != 4 || !strings.Contains(told, "nobody approves their own") {
 		t.Errorf("one's own: exit code %d, %s", code, told)
 	}
-	must[any](t, &approver, "tunnel", "approve", waiting[0].ID)
+	if _, told, code := shared.run(t, &program, "", "tunnel", "approve", waiting[0].ID); code != 4 || !strings.Contains(told, "a person approves") {
+		t.Errorf("a program: exit code %d, %s", code, told)
+	}
+	if told, code := approver.run("tunnel", "approve", waiting[0].ID); code != 0 {
+		t.Errorf("exit code %d, %s", code, told)
+	}
 	p := <-opened
 	if answer, err := p.ask("approved"); answer != "approved" || err != nil {
 		t.Errorf("%q, %v", answer, err)
 	}
-	if _, _, code := shared.run(t, &approver, "", "tunnel", "approve", waiting[0].ID); code != 5 {
-		t.Errorf("approved twice: exit code %d", code)
+	if told, code := approver.run("tunnel", "approve", waiting[0].ID); code != 5 {
+		t.Errorf("approved twice: exit code %d, %s", code, told)
 	}
 }
 
