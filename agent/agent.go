@@ -13,6 +13,7 @@ import (
 	"crypto/x509"
 	"log/slog"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"bulkhead/agent/metrics"
@@ -50,6 +51,7 @@ type Agent struct {
 	budget  budget
 	onCall  *metrics.Sampler // for the function metrics
 	tunnels *tunnel.Tunnels
+	device  atomic.Pointer[wampx.Session] // in the device realm, while the agent is there
 
 	boot       uint64       // set by Run before anything else
 	memory     state.Memory // of Run's goroutine, then of the device realm's
@@ -79,7 +81,7 @@ func New(c Config) *Agent {
 		onCall:        metrics.NewSampler(),
 		installations: map[string]*installation{},
 	}
-	a.tunnels = newTunnels(c, authority)
+	a.tunnels = newTunnels(c, authority, a.keepRecording)
 	a.config.Flash.Secret = "" // from here on it is a secret.Value only
 	return a
 }
@@ -97,7 +99,7 @@ func (a *Agent) Run(ctx context.Context) {
 	a.log.Info("agent started", logkey.Serial, a.config.Flash.Serial, logkey.Device, a.config.Flash.Name,
 		logkey.Version, a.config.Version, logkey.URI, a.config.Flash.Router)
 
-	group := lifecycle.NewGroup(ctx)
+	group := lifecycle.NewGroup(context.WithoutCancel(ctx))
 	a.board.enter(a.config.Flash.DeviceRealm, "")
 	a.assign(group.Context(), a.memory.Assignments)
 	group.Go(a.writeStatus)
@@ -105,9 +107,9 @@ func (a *Agent) Run(ctx context.Context) {
 	group.Go(a.deviceMembership().run)
 
 	<-ctx.Done()
+	a.tunnels.Stop() // first, so that the ends of their recordings are still kept
 	group.Stop()
-	a.tunnels.Stop()
-	a.leave(func(*installation) bool { return true }) // they began when ctx ended
+	a.leave(func(*installation) bool { return true }) // they began when the group ended
 	a.writeStatusOnce()
 	a.log.Info("agent stopped")
 }

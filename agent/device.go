@@ -23,6 +23,8 @@ func (a *Agent) deviceMembership() *membership {
 
 // serveDevice offers the agent's functions, says that it is there, and follows its assignments.
 func (a *Agent) serveDevice(ctx context.Context, s *wampx.Session) error {
+	a.device.Store(s)
+	defer a.device.Store(nil)
 	changed := make(chan struct{}, 1)
 	a.introduce(ctx, s, changed)
 	for {

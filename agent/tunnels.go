@@ -8,6 +8,7 @@ import (
 	"sync"
 
 	"bulkhead/agent/tunnel"
+	"bulkhead/agent/tunnel/recorder"
 	"bulkhead/internal/errs"
 	"bulkhead/internal/mux"
 	"bulkhead/internal/wampx"
@@ -18,11 +19,11 @@ import (
 const roleBackend = "backend"
 
 // newTunnels makes the device's end of tunnels.
-func newTunnels(c Config, authority *x509.CertPool) *tunnel.Tunnels {
+func newTunnels(c Config, authority *x509.CertPool, keep recorder.Keep) *tunnel.Tunnels {
 	key, _ := base64.StdEncoding.DecodeString(c.Flash.GrantKey) // checked with the flash file; without a key no grant counts
 	return tunnel.New(tunnel.Config{
 		Project: c.Flash.Project, Device: c.Flash.Device, Serial: c.Flash.Serial, GrantKey: ed25519.PublicKey(key), Authority: authority,
-		Used: c.State, Identity: sync.OnceValues(func() (mux.Identity, error) { return identity(c) }), PolicyFile: c.PolicyFile, Log: c.Log,
+		Used: c.State, Identity: sync.OnceValues(func() (mux.Identity, error) { return identity(c) }), PolicyFile: c.PolicyFile, Keep: keep, Log: c.Log,
 	})
 }
 

@@ -15,6 +15,8 @@ import (
 
 	"github.com/creack/pty"
 	"golang.org/x/crypto/ssh"
+
+	"bulkhead/internal/cast"
 )
 
 const (
@@ -34,6 +36,11 @@ type session struct {
 	terminal *terminal // nil: none was asked for
 	process  *os.Process
 	running  sync.WaitGroup
+
+	record    begin // nil: it is not recorded
+	input     bool  // what is typed is recorded, too
+	recording recording
+	refused   bool // it cannot be recorded
 }
 
 // terminal is what stands between a shell and its user.
@@ -60,6 +67,9 @@ func (s *session) serve(ctx context.Context, requests <-chan *ssh.Request) {
 				_ = r.Reply(ok, nil)
 			}
 		case <-ended:
+			return
+		case <-s.recording.failed():
+			s.giveUp(ended)
 			return
 		case <-ctx.Done():
 			s.hangUp(ended)
@@ -141,6 +151,7 @@ func (s *session) resize(payload []byte) bool {
 		return false
 	}
 	size := sizeOf(m.Columns, m.Rows)
+	s.recording.resize(size)
 	return pty.Setsize(s.terminal.master, &size) == nil
 }
 
@@ -163,18 +174,27 @@ func (s *session) passSignal(payload []byte) bool {
 
 // start starts the shell, or a command in it, once.
 func (s *session) start(command string, ended chan struct{}) bool {
-	if s.process != nil {
+	if s.process != nil || s.refused {
 		return false
+	}
+	if err := s.beginRecording(command); err != nil {
+		s.refuse(err, ended)
+		return true // the request is answered, with why
 	}
 	c := s.command(command)
 	finish, err := s.begin(c)
 	if err != nil {
+		_ = s.recording.finish()
 		return false
 	}
 	s.process = c.Process
 	s.running.Go(func() {
 		defer close(ended)
 		finish()
+		if err := s.recording.finish(); err != nil {
+			s.explain(err)
+			return
+		}
 		s.tell(c)
 	})
 	return true
@@ -202,7 +222,7 @@ func (s *session) begin(c *exec.Cmd) (finish func(), err error) {
 	if s.terminal != nil {
 		return s.beginTerminal(c)
 	}
-	c.Stdout, c.Stderr = s.channel, s.channel.Stderr()
+	c.Stdout, c.Stderr = s.recording.tee(cast.Output, s.channel), s.recording.tee(cast.Output, s.channel.Stderr())
 	in, err := c.StdinPipe()
 	if err != nil {
 		return nil, err
@@ -211,7 +231,7 @@ func (s *session) begin(c *exec.Cmd) (finish func(), err error) {
 		return nil, err
 	}
 	s.running.Go(func() { // ends with the channel
-		_, _ = io.Copy(in, s.channel)
+		_, _ = io.Copy(s.typed(in), s.channel)
 		_ = in.Close()
 	})
 	return func() { _ = c.Wait() }, nil
@@ -239,11 +259,11 @@ func (s *session) beginTerminal(c *exec.Cmd) (finish func(), err error) {
 		return nil, errors.Join(err, master.Close())
 	}
 	s.terminal.master = master
-	s.running.Go(func() { _, _ = io.Copy(master, s.channel) }) // ends with the channel
+	s.running.Go(func() { _, _ = io.Copy(s.typed(master), s.channel) }) // ends with the channel
 	shown := make(chan struct{})
 	s.running.Go(func() {
 		defer close(shown)
-		_, _ = io.Copy(s.channel, master) // ends when nobody has the terminal any more
+		_, _ = io.Copy(s.recording.tee(cast.Output, s.channel), master) // ends when nobody has the terminal any more
 	})
 	return func() {
 		_ = c.Wait()

@@ -16,8 +16,8 @@ const shellHandshake = 20 * time.Second
 
 // shell serves one shell on a stream. What is spoken on it is the SSH protocol, for its sizes, signals and exit codes; who
 // is at the other end was proved by the stream below, or to the gateway where the policy allows that it reads.
-func (t *tunnel) shell(stream mux.Stream, s policy.Shell) error {
-	account, err := findAccount(s)
+func (t *tunnel) shell(stream mux.Stream, rule policy.Rule) error {
+	account, err := findAccount(rule.Shell)
 	if err != nil {
 		return err
 	}
@@ -39,12 +39,14 @@ func (t *tunnel) shell(stream mux.Stream, s policy.Shell) error {
 	closing := context.AfterFunc(ctx, func() { _ = conn.Close() })
 	defer closing()
 	go ssh.DiscardRequests(requests) // ends with conn
-	serveSessions(ctx, cancel, channels, account, s.Env)
+	serveSessions(ctx, cancel, channels, func(c ssh.Channel) *session {
+		return &session{account: account, allowed: rule.Shell.Env, channel: c, record: t.record(ctx, rule), input: rule.RecordInput}
+	})
 	return nil
 }
 
 // serveSessions serves one session and refuses all that SSH has beside it: forwarding has grants of its own.
-func serveSessions(ctx context.Context, done func(), channels <-chan ssh.NewChannel, a account, env []string) {
+func serveSessions(ctx context.Context, done func(), channels <-chan ssh.NewChannel, begin func(ssh.Channel) *session) {
 	var over chan struct{}
 	defer func() {
 		if over != nil {
@@ -64,7 +66,7 @@ func serveSessions(ctx context.Context, done func(), channels <-chan ssh.NewChan
 		over = make(chan struct{})
 		go func() { // waited for above
 			defer close(over)
-			(&session{account: a, allowed: env, channel: channel}).serve(ctx, requests)
+			begin(channel).serve(ctx, requests)
 			done()
 		}()
 	}

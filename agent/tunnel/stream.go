@@ -7,6 +7,7 @@ import (
 	"log/slog"
 	"net/netip"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"golang.org/x/time/rate"
@@ -33,6 +34,8 @@ type tunnel struct {
 	ctx     context.Context // ends when the tunnel is to end
 	stop    context.CancelFunc
 	timer   *time.Timer // stops the tunnel when it expires
+
+	recorded atomic.Int32 // shells that were recorded so far
 }
 
 func newTunnel(t *Tunnels, g wire.Grant, own mux.Identity, b bounds) *tunnel {
@@ -114,7 +117,7 @@ func (t *tunnel) seal(stream mux.Stream) (mux.Stream, error) {
 
 func (t *tunnel) connect(stream mux.Stream, rule policy.Rule) error {
 	if t.grant.Target.Protocol == wire.ProtocolPTY {
-		return t.shell(stream, rule.Shell)
+		return t.shell(stream, rule)
 	}
 	target, err := t.dial(rule)
 	if err != nil {

@@ -20,6 +20,7 @@ import (
 	"time"
 
 	"bulkhead/agent/tunnel/policy"
+	"bulkhead/agent/tunnel/recorder"
 	"bulkhead/internal/errs"
 	"bulkhead/internal/lifecycle"
 	"bulkhead/internal/logkey"
@@ -43,6 +44,8 @@ type Config struct {
 	Authority *x509.CertPool // that signs the gateway's certificate
 	Used      Used
 	Identity  func() (mux.Identity, error) // the device's key for encryption from end to end
+	// Keep hands over chunks of recordings; nil: this device does not record.
+	Keep recorder.Keep
 	// PolicyFile is the policy of the device's owner; it is read for each opening and each stream.
 	PolicyFile string
 	Log        *slog.Logger
@@ -132,7 +135,9 @@ func (t *Tunnels) admit(r wire.TunnelOpenRequest) (wire.TunnelOpenReply, error) 
 	if err := t.start(one, secret.FromString(r.Ticket)); err != nil {
 		return wire.TunnelOpenReply{}, err
 	}
-	return wire.TunnelOpenReply{Key: own.Fingerprint(), MaxStreams: one.bounds.streams, Rate: one.bounds.rate}, nil
+	return wire.TunnelOpenReply{
+		Key: own.Fingerprint(), MaxStreams: one.bounds.streams, Rate: one.bounds.rate, Recorded: g.Record || rule.Record,
+	}, nil
 }
 
 // check tells whether the backend has granted something to this device.
@@ -157,10 +162,11 @@ func (t *Tunnels) ask(g wire.Grant) (policy.Rule, error) {
 	if err != nil {
 		return policy.Rule{}, errs.As(wire.Denied, err, "the device's policy allows nothing: %s", err)
 	}
-	if g.Record {
-		return policy.Rule{}, errs.E(wire.Denied, "this device cannot record")
+	recordable := g.Target.Protocol == wire.ProtocolPTY && g.RecordKey != "" && t.config.Keep != nil
+	if g.Record && !recordable {
+		return policy.Rule{}, errs.E(wire.Denied, "%s cannot be recorded, which is asked for", g.Target)
 	}
-	a := p.Decide(policy.Question{Target: g.Target, EndToEnd: g.EndToEnd(), At: t.config.Now()})
+	a := p.Decide(policy.Question{Target: g.Target, EndToEnd: g.EndToEnd(), Recorded: recordable, At: t.config.Now()})
 	if !a.Allowed {
 		return policy.Rule{}, errs.E(wire.Denied, "%s", a.Reason)
 	}
@@ -211,7 +217,7 @@ func (t *Tunnels) Extend(_ context.Context, r wire.TunnelExtendRequest) error {
 	if one == nil {
 		return errs.E(wire.NotFound, "no such tunnel is open at the device")
 	}
-	if g.Target != one.grant.Target || g.ClientKey != one.grant.ClientKey || g.By.Kind != one.grant.By.Kind || g.By.ID != one.grant.By.ID {
+	if g.Target != one.grant.Target || g.Record != one.grant.Record || g.RecordKey != one.grant.RecordKey || g.ClientKey != one.grant.ClientKey || g.By.Kind != one.grant.By.Kind || g.By.ID != one.grant.By.ID {
 		return errs.E(wire.Denied, "the grant is of another tunnel")
 	}
 	if _, err := t.ask(g); err != nil {

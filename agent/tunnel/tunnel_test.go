@@ -1,10 +1,12 @@
 package tunnel_test
 
 import (
+	"bytes"
 	"context"
 	"crypto/ed25519"
 	"crypto/tls"
 	"crypto/x509"
+	"encoding/base64"
 	"errors"
 	"fmt"
 	"io"
@@ -232,7 +234,9 @@ func TestAGrantCountsForThisDeviceForNowAndOnce(t *testing.T) {
 		"another port": {func(g *wire.Grant) { g.Target.Port = 1 }, "no rule"},
 		"another host": {func(g *wire.Grant) { g.Target.Host = "169.254.169.254" }, "no rule"},
 		"a shell":      {func(g *wire.Grant) { g.Target = wire.PTY }, "no rule"},
-		"a recording":  {func(g *wire.Grant) { g.Record = true }, "cannot record"},
+		"a recording": {func(g *wire.Grant) {
+			g.Record, g.RecordKey = true, base64.StdEncoding.EncodeToString(bytes.Repeat([]byte{9}, 32))
+		}, "cannot be recorded"},
 	} {
 		g := s.grant()
 		c.change(&g)

@@ -14,6 +14,9 @@ import (
 // NoSuchRealm is the refusal of a realm that does not exist, or not yet: clients of an installation keep waiting.
 const NoSuchRealm = string(wamp.ErrNoSuchRealm)
 
+// NoSuchProcedure is the refusal of a call that nobody answers now.
+const NoSuchProcedure = string(wamp.ErrNoSuchProcedure)
+
 // RemoteError is an ERROR as it came. It is the cause of the errs.Error that a caller gets; errors.As finds it.
 type RemoteError struct {
 	URI    string

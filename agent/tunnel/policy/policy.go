@@ -41,8 +41,10 @@ type Rule struct {
 	Rate      int64 // bytes per second each way, 0: as granted
 	Streams   int   // at once, 0: as granted
 	Record    bool  // only what is recorded
-	EndToEnd  bool  // only what the gateway cannot read
-	Shell     Shell
+	// RecordInput has what is typed recorded too, passwords among it.
+	RecordInput bool
+	EndToEnd    bool // only what the gateway cannot read
+	Shell       Shell
 }
 
 // Ports are a range, both ends included.
@@ -70,6 +72,7 @@ type rule struct {
 	Rate       string   `yaml:"rate"`
 	MaxStreams int      `yaml:"max_streams"`
 	Recording  string   `yaml:"recording"`
+	Input      bool     `yaml:"record_input"`
 	E2E        string   `yaml:"e2e"`
 	User       string   `yaml:"user"`
 	Shell      string   `yaml:"shell"`
@@ -117,7 +120,7 @@ func syntax(err error) error {
 }
 
 func (r rule) read() (out Rule, err error) {
-	out = Rule{Protocol: wire.Protocol(r.Protocol), Streams: r.MaxStreams, Shell: Shell{r.User, r.Shell, r.Env}}
+	out = Rule{Protocol: wire.Protocol(r.Protocol), Streams: r.MaxStreams, RecordInput: r.Input, Shell: Shell{r.User, r.Shell, r.Env}}
 	switch out.Protocol {
 	case wire.ProtocolTCP:
 		err = r.readHosts(&out)
@@ -150,8 +153,8 @@ func (r rule) read() (out Rule, err error) {
 }
 
 func (r rule) readHosts(out *Rule) error {
-	if r.User != "" || r.Shell != "" || len(r.Env) > 0 {
-		return errors.New("user, shell and env belong to protocol pty")
+	if r.User != "" || r.Shell != "" || len(r.Env) > 0 || r.Input {
+		return errors.New("user, shell, env and record_input belong to protocol pty")
 	}
 	if len(r.Hosts) == 0 || len(r.Ports) == 0 {
 		return errors.New("hosts and ports: both are needed with protocol tcp")
