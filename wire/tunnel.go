@@ -57,6 +57,10 @@ func TunnelClose(project, device Key) Procedure[TunnelCloseRequest, TunnelDone] 
 const (
 	TunnelPathUser   = "/tunnel/user"
 	TunnelPathDevice = "/tunnel/device"
+	// TunnelPathOwn is what the gateway keeps for itself of the paths of a web application's host, and TunnelPathEnter is where
+	// a browser comes in there.
+	TunnelPathOwn   = "/.bulkhead/"
+	TunnelPathEnter = TunnelPathOwn + "enter"
 	// TunnelProtocol is the WebSocket sub-protocol of both.
 	TunnelProtocol = "bulkhead.tunnel.1"
 )

@@ -108,6 +108,7 @@ const (
 	TunnelGrant   Action = "tunnel.grant" // the ends are on their way
 	TunnelOpen    Action = "tunnel.open"  // the ends have met; nothing went through before
 	TunnelStream  Action = "tunnel.stream"
+	TunnelEnter   Action = "tunnel.enter" // a browser was let in at a web application
 	TunnelExtend  Action = "tunnel.extend"
 	TunnelClose   Action = "tunnel.close"
 	TunnelRefuse  Action = "tunnel.refuse"
@@ -134,6 +135,6 @@ var severities = map[Action]Severity{
 	DefaultsUpdate: Warning, DemandUpdate: Warning, OwnerOffer: Notice, OwnerAccept: Warning, OwnerDecline: Info, OwnerRemove: Warning,
 	GroupCreate: Info, GroupUpdate: Info, GroupDelete: Notice, GroupAddDevice: Notice, GroupRemoveDevice: Notice,
 	LogKey: Warning, LogRestore: Warning, AccessRefuse: Notice, RefusalCount: Warning,
-	TunnelRequest: Info, TunnelApprove: Notice, TunnelDeny: Notice, TunnelGrant: Notice, TunnelOpen: Notice, TunnelStream: Info,
+	TunnelRequest: Info, TunnelApprove: Notice, TunnelDeny: Notice, TunnelGrant: Notice, TunnelOpen: Notice, TunnelStream: Info, TunnelEnter: Notice,
 	TunnelExtend: Notice, TunnelClose: Notice, TunnelRefuse: Warning, TunnelPolicy: Notice,
 }

@@ -25,7 +25,7 @@ var Shapes = map[string][]string{
 	"transfer": {"expires_at", "from_key", "keep", "key", "offered_at", "project", "project_key", "to_key"},
 	"policy":   {"Approval"},
 	"tunnel": {
-		"approver", "duration", "end_to_end", "ended", "reason", "received", "sent", "state", "streams", "target", "ttl", "tunnel", "until",
+		"approver", "duration", "end_to_end", "ended", "reason", "received", "sent", "state", "streams", "target", "ttl", "tunnel", "until", "via",
 	},
 	"key":     {"key"},
 	"restore": {"key", "logs", "reason", "states"},
@@ -57,6 +57,6 @@ var Tells = map[Action]Told{
 	GroupCreate: created("group"), GroupUpdate: changed("group"), GroupDelete: removed("group"),
 	GroupAddDevice: created("asset"), GroupRemoveDevice: removed("asset"),
 	TunnelRequest: created("tunnel"), TunnelApprove: created("tunnel"), TunnelDeny: created("tunnel"), TunnelGrant: created("tunnel"),
-	TunnelOpen: created("tunnel"), TunnelExtend: created("tunnel"), TunnelClose: created("tunnel"), TunnelPolicy: changed("policy"),
+	TunnelOpen: created("tunnel"), TunnelEnter: created("tunnel"), TunnelExtend: created("tunnel"), TunnelClose: created("tunnel"), TunnelPolicy: changed("policy"),
 	LogKey: created("key"), LogRestore: changed("restore"),
 }

@@ -63,8 +63,9 @@ func (r *Remote) Recheck(ctx context.Context) {
 	}
 }
 
-// EndLogin ends the tunnels of a login or API key. It does not block.
+// EndLogin ends the tunnels of a login or API key, and what it has entered. It does not block.
 func (r *Remote) EndLogin(login string) {
+	r.endVisits(login)
 	for _, one := range r.all() {
 		if one.by.Login == login {
 			r.Gateway.End(one.tunnel.ID, endedByLogin)
@@ -218,5 +219,9 @@ func (r *Remote) keep(ctx context.Context, t Tunnel, e audit.Entry) {
 func (r *Remote) forget(id string) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
+	if one := r.live[id]; one != nil && one.site != nil {
+		delete(r.sites, one.site.name)
+		one.site.end(func(permit) bool { return true })
+	}
 	delete(r.live, id)
 }

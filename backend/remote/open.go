@@ -20,8 +20,9 @@ type Opening struct {
 	Tunnel     Tunnel
 	Gateway    string
 	Ticket     secret.Value
-	DeviceKey  string // fingerprint of the key with which the device proves itself, end to end
-	MaxStreams int    // at once, as far as the device's policy leaves that
+	DeviceKey  string       // fingerprint of the key with which the device proves itself, end to end
+	MaxStreams int          // at once, as far as the device's policy leaves that
+	Entry      secret.Value // the URL at which a browser enters a web application, once and soon
 }
 
 // OpenTunnel grants a tunnel that is approved, has its device come to the gateway, and lets the user's end in there.
@@ -37,14 +38,14 @@ func (r *Remote) OpenTunnel(ctx context.Context, by Requester, id, clientKey str
 	if err != nil {
 		return Opening{}, errs.As(wire.Internal, err, "")
 	}
-	if err := r.reserve(&live{tunnel: t, by: by, client: clientKey}); err != nil {
+	if err := r.reserve(&live{tunnel: t, by: by, client: clientKey, site: newSite(t)}); err != nil {
 		return Opening{}, err
 	}
 	if err := r.Store.UpdateTunnel(ctx, t, []State{Approved}, entry(by.Actor, audit.TunnelGrant, t)); err != nil {
 		r.forget(id)
 		return Opening{}, errs.Wrap("remote: open", err)
 	}
-	return r.bring(ctx, t, signed)
+	return r.bring(ctx, by, t, signed)
 }
 
 // reserve counts a tunnel among the live ones of its user, if there is room: of many that are opened at once, too.
@@ -64,11 +65,14 @@ func (r *Remote) reserve(one *live) error {
 		return errs.E(wire.Exhausted, "you have %d tunnels open: close one first", maxPerUser)
 	}
 	r.live[one.tunnel.ID] = one
+	if one.site != nil {
+		r.sites[one.site.name] = one.tunnel.ID
+	}
 	return nil
 }
 
 // bring has both ends come. Whatever goes wrong from here on is told by the gateway when it gives the tunnel up.
-func (r *Remote) bring(ctx context.Context, t Tunnel, signed wire.SignedGrant) (Opening, error) {
+func (r *Remote) bring(ctx context.Context, by Requester, t Tunnel, signed wire.SignedGrant) (Opening, error) {
 	user, device, err := r.Gateway.Admit(Pass{ID: t.ID, Expires: t.ExpiresAt, Idle: idle, MaxStreams: maxStreams, Inside: t.Inside()})
 	if err != nil {
 		r.set(t.ID, func(one *live) { one.refused = err })
@@ -82,7 +86,7 @@ func (r *Remote) bring(ctx context.Context, t Tunnel, signed wire.SignedGrant) (
 		}
 	}
 	if err != nil {
-		err = errs.As(errs.KindOf(err), err, "the device does not open the tunnel: %s", readable(errs.UserText(err)))
+		err = errs.As(errs.KindOf(err), err, "the device does not open the tunnel: %s", Readable(errs.UserText(err)))
 		r.set(t.ID, func(one *live) { one.refused = err })
 		r.Gateway.End(t.ID, "refused")
 		return Opening{}, err
@@ -91,11 +95,15 @@ func (r *Remote) bring(ctx context.Context, t Tunnel, signed wire.SignedGrant) (
 	if !t.Inside() {
 		opening.Gateway, opening.Ticket = r.UserURL, user
 	}
-	return opening, nil
+	if t.Target.Protocol.Web() {
+		r.set(t.ID, func(one *live) { one.site.streams = opening.MaxStreams })
+		opening.Entry, err = r.invite(t.ID, by.Login)
+	}
+	return opening, err
 }
 
-// readable makes what a device says fit to be kept and shown: a device may be in other hands.
-func readable(s string) string {
+// Readable makes what a device says fit to be kept and shown: a device may be in other hands.
+func Readable(s string) string {
 	const most = 300
 	kept := strings.Map(func(r rune) rune {
 		if r == utf8.RuneError || !unicode.IsPrint(r) {

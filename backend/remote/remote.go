@@ -148,7 +148,7 @@ type Agents interface {
 	ExtendTunnel(ctx context.Context, project, device wire.Key, r wire.TunnelExtendRequest) error
 }
 
-// Config is what Remote needs; all of it is required.
+// Config is what Remote needs; all of it but SiteURL is required.
 type Config struct {
 	Store     Store
 	Gateway   Gateway
@@ -156,6 +156,8 @@ type Config struct {
 	Key       ed25519.PrivateKey
 	UserURL   string // of the gateway
 	DeviceURL string
+	// SiteURL gives the URL of a web application by the name of its site; nil where the server has no domain for them.
+	SiteURL func(name string) string
 	// Reachable reports whether a device may be reached at all: it exists and is not suspended.
 	Reachable func(project wire.Key, serial wire.Serial) bool
 	// MayApprove reports whether a user may still approve a tunnel: they could have it themselves.
@@ -168,8 +170,9 @@ type Config struct {
 type Remote struct {
 	Config
 
-	mu   sync.Mutex // guards live
-	live map[string]*live
+	mu    sync.Mutex // guards what follows, and what is below
+	live  map[string]*live
+	sites map[string]string // names of sites, to ids
 }
 
 // live is a tunnel that is granted or open.
@@ -177,13 +180,16 @@ type live struct {
 	tunnel Tunnel
 	by     Requester
 	client string // fingerprint of the client's key
+	site   *site  // nil for what is no web application
 	// refused is why the device does not take it; ended is who closed it.
 	refused error
 	ended   audit.Actor
 }
 
 // New makes Remote.
-func New(c Config) *Remote { return &Remote{Config: c, live: map[string]*live{}} }
+func New(c Config) *Remote {
+	return &Remote{Config: c, live: map[string]*live{}, sites: map[string]string{}}
+}
 
 const (
 	// DefaultTTL and MaxTTL bound how long a tunnel may last from its opening.
@@ -210,6 +216,7 @@ type told struct {
 	Target   string `json:"target"`
 	State    State  `json:"state"`
 	EndToEnd bool   `json:"end_to_end"`
+	Via      string `json:"via,omitempty"` // browser, where the user's end is a page
 	Reason   string `json:"reason,omitempty"`
 	TTL      string `json:"ttl,omitempty"`
 	Approver string `json:"approver,omitempty"`
@@ -225,6 +232,9 @@ func tell(t Tunnel) told {
 	out := told{
 		Tunnel: t.ID, Target: t.Target.String(), State: t.State, EndToEnd: t.EndToEnd, Reason: t.Reason, TTL: t.TTL.String(), Approver: t.Approver,
 		Ended: t.Ended, Sent: t.Sent, Received: t.Received, Streams: t.Streams,
+	}
+	if t.Inside() {
+		out.Via = "browser"
 	}
 	if !t.ExpiresAt.IsZero() {
 		out.Until = t.ExpiresAt.UTC().Format(time.RFC3339)

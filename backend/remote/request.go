@@ -46,6 +46,9 @@ func (r *Remote) Request(ctx context.Context, by Requester, d Device, a Ask) (Tu
 	if err := a.check(); err != nil {
 		return Tunnel{}, err
 	}
+	if a.Target.Protocol.Web() && r.SiteURL == nil {
+		return Tunnel{}, errs.E(wire.Unavailable, "this server shows no web applications: its operator has to set gateway.http_domain")
+	}
 	if !by.Fresh {
 		return Tunnel{}, errStale
 	}
