@@ -168,7 +168,8 @@ func (t *Tunnels) ask(g wire.Grant) (policy.Rule, error) {
 	}
 	a := p.Decide(policy.Question{Target: g.Target, EndToEnd: g.EndToEnd(), Recorded: recordable, At: t.config.Now()})
 	if !a.Allowed {
-		return policy.Rule{}, errs.E(wire.Denied, "%s", a.Reason)
+		return policy.Rule{}, errs.E(wire.Denied, "%s; whoever owns the device says in %s there what is allowed, and bulkhead-agent policy check explains it",
+			a.Reason, t.config.PolicyFile)
 	}
 	return a.Rule, nil
 }

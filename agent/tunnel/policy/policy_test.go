@@ -254,6 +254,58 @@ func TestAPolicyInOtherHandsIsRefused(t *testing.T) {
 	}
 }
 
+// Whoever can exchange a folder or link on the way to the file decides what is read there.
+func TestAPolicyToWhichOthersCouldLayTheWayIsRefused(t *testing.T) {
+	t.Parallel()
+	nested := func() (above, path string) {
+		above = filepath.Join(t.TempDir(), "above")
+		dir := filepath.Join(above, "agent")
+		if err := os.MkdirAll(dir, 0o700); err != nil {
+			t.Fatal(err)
+		}
+		path = filepath.Join(dir, "policy.yaml")
+		if err := os.WriteFile(path, []byte(sample), 0o600); err != nil {
+			t.Fatal(err)
+		}
+		return above, path
+	}
+	allowed := func(path string) {
+		t.Helper()
+		if p, err := policy.Read(path); err != nil || len(p.Rules) != 5 {
+			t.Errorf("%d rules, %v", len(p.Rules), err)
+		}
+	}
+	chmod := func(path string, mode os.FileMode) {
+		t.Helper()
+		if err := os.Chmod(path, mode); err != nil {
+			t.Fatal(err)
+		}
+	}
+	above, path := nested()
+	link := filepath.Join(t.TempDir(), "link")
+	if err := os.Symlink(filepath.Join(above, "agent"), link); err != nil {
+		t.Fatal(err)
+	}
+	allowed(path)
+	allowed(filepath.Join(link, "policy.yaml"))
+	chmod(above, 0o777)
+	refused(t, path, "everybody can write it")
+	refused(t, filepath.Join(link, "policy.yaml"), "everybody can write it") // what it leads to
+	chmod(above, 0o777|os.ModeSticky)
+	allowed(path) // as in /tmp: nobody can exchange what is root's
+	if os.Geteuid() != 0 {
+		return
+	}
+	if err := os.Lchown(link, 12345, 0); err != nil {
+		t.Fatal(err)
+	}
+	refused(t, filepath.Join(link, "policy.yaml"), "belongs to another user")
+	if err := os.Chown(above, 12345, 0); err != nil {
+		t.Fatal(err)
+	}
+	refused(t, path, "belongs to another user")
+}
+
 func FuzzParse(f *testing.F) {
 	f.Add([]byte(sample))
 	f.Add([]byte("version: 1\nallow:\n  - {protocol: tcp, hosts: [127.0.0.1], ports: [80], hours: \"1:00-2:00\"}"))
