@@ -15,12 +15,12 @@ func TestTheShippedPolicyAllowsTheSampleTargets(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	for target, allowed := range map[string]bool{"127.0.0.1:8080": true, "localhost:22": true, "10.0.0.1:22": false, "169.254.169.254:80": false} {
+	for target, allowed := range map[string]bool{"127.0.0.1:8080": true, "localhost:22": true, "http://127.0.0.1:8080": true, "https://localhost:8443": true, "10.0.0.1:22": false, "169.254.169.254:80": false} {
 		parsed, err := wire.ParseTarget(target)
 		if err != nil {
 			t.Fatal(err)
 		}
-		if a := p.Decide(policy.Question{Target: parsed, EndToEnd: true}); a.Allowed != allowed {
+		if a := p.Decide(policy.Question{Target: parsed, EndToEnd: !parsed.Protocol.Web()}); a.Allowed != allowed {
 			t.Errorf("%s: %+v", target, a)
 		}
 	}

@@ -150,7 +150,7 @@ func (t *tunnel) dial(rule policy.Rule) (mux.Half, error) {
 			continue
 		}
 		if half, ok := conn.(mux.Half); ok {
-			return half, nil
+			return t.secure(ctx, half, rule)
 		}
 		_ = conn.Close()
 	}

@@ -50,10 +50,12 @@ type Config struct {
 	PolicyFile string
 	Log        *slog.Logger
 
-	Now     func() time.Time                                              // default time.Now
-	Proxy   func(*http.Request) (*url.URL, error)                         // default http.ProxyFromEnvironment
-	Resolve func(ctx context.Context, host string) ([]netip.Addr, error)  // default the system's resolver
-	Dial    func(ctx context.Context, a netip.AddrPort) (net.Conn, error) // default TCP
+	Now   func() time.Time                      // default time.Now
+	Proxy func(*http.Request) (*url.URL, error) // default http.ProxyFromEnvironment
+	// WebAuthority has the authorities of web applications beside the device, default the system's.
+	WebAuthority *x509.CertPool
+	Resolve      func(ctx context.Context, host string) ([]netip.Addr, error)  // default the system's resolver
+	Dial         func(ctx context.Context, a netip.AddrPort) (net.Conn, error) // default TCP
 }
 
 const (

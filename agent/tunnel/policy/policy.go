@@ -8,6 +8,8 @@ package policy
 
 import (
 	"bytes"
+	"crypto/sha256"
+	"encoding/hex"
 	"errors"
 	"fmt"
 	"io"
@@ -45,6 +47,15 @@ type Rule struct {
 	RecordInput bool
 	EndToEnd    bool // only what the gateway cannot read
 	Shell       Shell
+	// Certificate is what is asked of a web application that speaks TLS.
+	Certificate Certificate
+}
+
+// Certificate is whose certificate is good enough. The zero Certificate is one for the target's name, by an authority that
+// the device trusts.
+type Certificate struct {
+	Any    bool   // whoever it is
+	Pinned []byte // this one alone: its SHA-256
 }
 
 // Ports are a range, both ends included.
@@ -64,19 +75,20 @@ type file struct {
 }
 
 type rule struct {
-	Protocol   string   `yaml:"protocol"`
-	Hosts      []string `yaml:"hosts"`
-	Ports      []string `yaml:"ports"`
-	Hours      string   `yaml:"hours"`
-	Days       []string `yaml:"days"`
-	Rate       string   `yaml:"rate"`
-	MaxStreams int      `yaml:"max_streams"`
-	Recording  string   `yaml:"recording"`
-	Input      bool     `yaml:"record_input"`
-	E2E        string   `yaml:"e2e"`
-	User       string   `yaml:"user"`
-	Shell      string   `yaml:"shell"`
-	Env        []string `yaml:"env"`
+	Protocol    string   `yaml:"protocol"`
+	Hosts       []string `yaml:"hosts"`
+	Ports       []string `yaml:"ports"`
+	Hours       string   `yaml:"hours"`
+	Days        []string `yaml:"days"`
+	Rate        string   `yaml:"rate"`
+	MaxStreams  int      `yaml:"max_streams"`
+	Recording   string   `yaml:"recording"`
+	Input       bool     `yaml:"record_input"`
+	E2E         string   `yaml:"e2e"`
+	Certificate string   `yaml:"certificate"`
+	User        string   `yaml:"user"`
+	Shell       string   `yaml:"shell"`
+	Env         []string `yaml:"env"`
 }
 
 // Parse reads a policy. What it does not understand is an error, for a rule that is half understood may allow too much.
@@ -122,7 +134,7 @@ func syntax(err error) error {
 func (r rule) read() (out Rule, err error) {
 	out = Rule{Protocol: wire.Protocol(r.Protocol), Streams: r.MaxStreams, RecordInput: r.Input, Shell: Shell{r.User, r.Shell, r.Env}}
 	switch out.Protocol {
-	case wire.ProtocolTCP:
+	case wire.ProtocolTCP, wire.ProtocolHTTP, wire.ProtocolHTTPS:
 		err = r.readHosts(&out)
 	case wire.ProtocolPTY:
 		err = r.checkShell()
@@ -130,7 +142,7 @@ func (r rule) read() (out Rule, err error) {
 			r.E2E = "required" // whoever reads a shell has what is typed into it: that is allowed in words only
 		}
 	default:
-		err = fmt.Errorf("protocol: %q: want tcp or pty", r.Protocol)
+		err = fmt.Errorf("protocol: %q: want tcp, http, https or pty", r.Protocol)
 	}
 	keep := func(e error) {
 		if err == nil {
@@ -141,6 +153,8 @@ func (r rule) read() (out Rule, err error) {
 	out.Hours, e = parseHours(r.Hours, r.Days)
 	keep(e)
 	out.Rate, e = parseRate(r.Rate)
+	keep(e)
+	out.Certificate, e = r.readCertificate()
 	keep(e)
 	out.Record, e = parseRequired("recording", r.Recording)
 	keep(e)
@@ -157,7 +171,7 @@ func (r rule) readHosts(out *Rule) error {
 		return errors.New("user, shell, env and record_input belong to protocol pty")
 	}
 	if len(r.Hosts) == 0 || len(r.Ports) == 0 {
-		return errors.New("hosts and ports: both are needed with protocol tcp")
+		return fmt.Errorf("hosts and ports: both are needed with protocol %s", r.Protocol)
 	}
 	for _, h := range r.Hosts {
 		if err := out.addHost(h); err != nil {
@@ -175,6 +189,33 @@ func (r rule) readHosts(out *Rule) error {
 		out.Ports = append(out.Ports, ports)
 	}
 	return nil
+}
+
+// readCertificate reads what is asked of a certificate. What the gateway reads cannot be told from what it must not read by
+// anything else than these protocols, so that "e2e: required" beside them would allow nothing.
+func (r rule) readCertificate() (c Certificate, err error) {
+	p := wire.Protocol(r.Protocol)
+	if p.Web() && r.E2E == "required" {
+		return c, fmt.Errorf("e2e: the gateway shows what protocol %s has, and reads it: leave the rule out to refuse that", p)
+	}
+	switch pin, pinned := strings.CutPrefix(r.Certificate, "sha256:"); {
+	case r.Certificate == "":
+		return c, nil
+	case p != wire.ProtocolHTTPS:
+		return c, errors.New("certificate belongs to protocol https")
+	case pinned:
+		c.Pinned, err = hex.DecodeString(pin)
+		if err != nil || len(c.Pinned) != sha256.Size {
+			return Certificate{}, errors.New("certificate: want sha256: and 64 hexadecimal digits")
+		}
+		return c, nil
+	case r.Certificate == "any":
+		return Certificate{Any: true}, nil
+	case r.Certificate == "verified":
+		return c, nil
+	default:
+		return c, fmt.Errorf("certificate: %q: want verified, any, or sha256: and the fingerprint of the one that is good", r.Certificate)
+	}
 }
 
 func (r *Rule) addHost(text string) error {

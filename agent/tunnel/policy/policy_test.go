@@ -123,6 +123,30 @@ func TestAShellThatTheGatewayReadsIsAllowedInWordsOnly(t *testing.T) {
 	}
 }
 
+func TestPagesAreAllowedInWordsOnly(t *testing.T) {
+	t.Parallel()
+	p := parse(t, `
+version: 1
+allow:
+  - {protocol: tcp, hosts: [127.0.0.1], ports: [80]}
+  - {protocol: http, hosts: [127.0.0.1], ports: [8080]}
+  - {protocol: https, hosts: [127.0.0.1], ports: [8443], certificate: any}
+`)
+	for target, allowed := range map[string]bool{
+		"127.0.0.1:80": true, "http://127.0.0.1:80": false, "http://127.0.0.1:8080": true, "127.0.0.1:8080": false,
+		"https://127.0.0.1:8080": false, "https://127.0.0.1:8443": true, "http://127.0.0.1:8443": false, "http://127.0.0.2:8080": false,
+	} {
+		parsed, err := wire.ParseTarget(target)
+		if err != nil {
+			t.Fatal(err)
+		}
+		a := p.Decide(policy.Question{Target: parsed, At: monday})
+		if a.Allowed != allowed || a.Rule.Certificate.Any != (target == "https://127.0.0.1:8443") {
+			t.Errorf("%s: %+v", target, a)
+		}
+	}
+}
+
 func TestTheZeroPolicyAllowsNothing(t *testing.T) {
 	t.Parallel()
 	if a := (policy.Policy{}).Decide(policy.Question{Target: wire.PTY, EndToEnd: true, Recorded: true, At: monday}); a.Allowed {
@@ -179,7 +203,7 @@ func TestAPolicyThatIsHalfUnderstoodIsRefused(t *testing.T) {
 		fmt.Sprintf(tcp, ", user: root"):         "protocol pty",
 		fmt.Sprintf(tcp, ", record_input: true"): "protocol pty",
 		fmt.Sprintf(tcp, ", protocol: udp"):      "",
-		"version: 1\nallow: [{protocol: udp}]":   "want tcp or pty",
+		"version: 1\nallow: [{protocol: udp}]":   "want tcp, http, https or pty",
 		"version: 1\nallow: [{protocol: tcp}]":   "hosts and ports",
 		"version: 1\nallow: [{protocol: tcp, hosts: [a.local], ports: [1]}]":         "name the addresses",
 		"version: 1\nallow: [{protocol: tcp, hosts: [0x7f.1], ports: [1]}]":          "hosts",

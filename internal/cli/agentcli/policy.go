@@ -43,7 +43,7 @@ func (c *command) policy(_ context.Context, args []string) error {
 	}
 	var file, to *string
 	err := c.parse("policy check", args[1:], func(f *flag.FlagSet) {
-		file, to = policyFlag(f), f.String("to", "", "`target` to decide on: HOST:PORT, or shell")
+		file, to = policyFlag(f), f.String("to", "", "`target` to decide on: HOST:PORT, http://HOST:PORT, or shell")
 		c.outputFlag(f)
 	})
 	if err != nil {
@@ -79,9 +79,17 @@ func (r *policyReport) decide(p policy.Policy, to string) error {
 			return errs.As(wire.Invalid, err, "--to: %s", err)
 		}
 	}
-	a := p.Decide(policy.Question{Target: target, EndToEnd: true, At: time.Now()})
+	a := p.Decide(policy.Question{Target: target, EndToEnd: !target.Protocol.Web(), At: time.Now()})
 	r.Target, r.Allowed, r.Reason = target.String(), &a.Allowed, a.Reason
 	return nil
+}
+
+// reader says who can read what goes to the target.
+func (r *policyReport) reader() string {
+	if strings.Contains(r.Target, "://") {
+		return "readable by the gateway"
+	}
+	return "encrypted from end to end"
 }
 
 func explain(r policy.Rule) policyRule {
@@ -92,7 +100,7 @@ func explain(r policy.Rule) policyRule {
 			out.Allows += " as " + r.Shell.User
 		}
 	} else {
-		out.Allows = "tcp to " + strings.Join(hosts(r), ", ") + " at " + strings.Join(ports(r), ", ")
+		out.Allows = string(r.Protocol) + " to " + strings.Join(hosts(r), ", ") + " at " + strings.Join(ports(r), ", ")
 	}
 	when := func(yes bool, format string, args ...any) {
 		if yes {
@@ -104,6 +112,10 @@ func explain(r policy.Rule) policyRule {
 	when(r.Rate > 0, "at most %d KiB/s each way", r.Rate>>10)
 	when(r.Streams > 0, "at most %d streams", r.Streams)
 	when(r.EndToEnd, "encrypted from end to end")
+	when(r.Protocol == wire.ProtocolPTY && !r.EndToEnd, "also in a browser, where the gateway reads it")
+	when(r.Protocol.Web(), "readable by the gateway")
+	when(r.Certificate.Any, "whatever certificate it shows")
+	when(r.Certificate.Pinned != nil, "with the certificate sha256:%x", r.Certificate.Pinned)
 	when(r.Record, "recorded")
 	return out
 }
@@ -143,6 +155,6 @@ func (r *policyReport) print(w io.Writer) {
 		fmt.Fprintf(t, "allows\t%s\n", strings.Join(append([]string{rule.Allows}, rule.Conditions...), "; "))
 	}
 	if r.Allowed != nil {
-		fmt.Fprintf(t, "%s\t%s\n", r.Target, map[bool]string{true: "allowed now, encrypted from end to end", false: "refused"}[*r.Allowed])
+		fmt.Fprintf(t, "%s\t%s\n", r.Target, map[bool]string{true: "allowed now, " + r.reader(), false: "refused"}[*r.Allowed])
 	}
 }

@@ -25,9 +25,10 @@ func TestPolicyCheckTellsWhatTheDeviceAllows(t *testing.T) {
 		code int
 		says string
 	}{
-		{[]string{"policy", "check", "--policy-file", good}, 0, "a shell; encrypted from end to end"},
+		{[]string{"policy", "check", "--policy-file", good}, 0, "a shell; also in a browser"},
 		{[]string{"policy", "check", "--policy-file", good, "--to", "127.0.0.1:80"}, 0, "allowed now"},
 		{[]string{"policy", "check", "--policy-file", good, "--to", "127.0.0.1:80", "-o", "json"}, 0, `"allowed": true`},
+		{[]string{"policy", "check", "--policy-file", good, "--to", "http://127.0.0.1:80"}, 0, "allowed now, readable by the gateway"},
 		{[]string{"policy", "check", "--policy-file", good, "--to", "10.0.0.1:80"}, 4, "no rule of the device's policy names 10.0.0.1:80"},
 		{[]string{"policy", "check", "--policy-file", good, "--to", "0x7f.1:80"}, 2, "programs read differently"},
 		{[]string{"policy", "check", "--policy-file", broken}, 2, "unknown key alow"},
