@@ -36,11 +36,12 @@ func record(ctx context.Context, tx pgx.Tx, e audit.Entry) error {
 	if err := e.Check(); err != nil {
 		return err
 	}
-	body, beside, err := e.Body()
+	f, err := e.File()
 	if err != nil {
 		return err
 	}
-	_, err = tx.Exec(ctx, `SELECT audit_append($1, $2, $3)`, string(body), beside.Salt, beside.Data)
+	_, err = tx.Exec(ctx, `SELECT audit_append($1, $2, $3, $4, $5, NULLIF($6::bigint, 0), NULLIF($7::text, ''), $8, $9, $10)`,
+		e.Project, string(e.Action), string(e.Severity), f.Actor, f.Asset.Kind, f.Asset.Key, f.Asset.Name, f.Body, f.Personal.Salt, f.Personal.Data)
 	return errs.As(wire.Unavailable, err, "the audit log cannot be written, so nothing was changed")
 }
 

@@ -77,3 +77,41 @@ func TestEntriesAreListedByProjectNewestFirst(t *testing.T) {
 		t.Errorf("%d entries, %v", len(all), err)
 	}
 }
+
+func TestTheFunctionRefusesWhatIsNoEntry(t *testing.T) {
+	t.Parallel()
+	d := dbtest.New(t)
+	const call = `SELECT audit_append($1, $2, $3, 'x', 'realm', NULL, NULL, $4, $5, $6)`
+	const body = `{"action":"realm.ticket","actor":{"id":"x","kind":"system"},"asset":{"kind":"realm"},"before":{"time":1},"outcome":"done","severity":"info"}`
+	with := func(more string) []byte { return []byte(strings.TrimSuffix(body, "}") + "," + more + "}") }
+	salt := make([]byte, 32)
+	for name, args := range map[string][]any{
+		"no JSON":               {0, "realm.ticket", "info", []byte(body + "}"), nil, nil},
+		"no UTF-8":              {0, "realm.ticket", "info", with("\"a\":\"\xff\""), nil, nil},
+		"another action":        {0, "realm.close", "info", []byte(body), nil, nil},
+		"another severity":      {0, "realm.ticket", "notice", []byte(body), nil, nil},
+		"no action":             {0, nil, "info", []byte(body), nil, nil},
+		"its own time":          {0, "realm.ticket", "info", with(`"time":"2001-01-01T00:00:00Z"`), nil, nil},
+		"its own time, spaced":  {0, "realm.ticket", "info", with(`"time" : "2001-01-01T00:00:00Z"`), nil, nil},
+		"its own time, escaped": {0, "realm.ticket", "info", with(`"\u0074ime":"2001-01-01T00:00:00Z"`), nil, nil},
+		"its own sequence":      {0, "realm.ticket", "info", with(`"sequence":1`), nil, nil},
+		"its own version":       {0, "realm.ticket", "info", with(`"version":1`), nil, nil},
+		"a log of the server's": {-1, "realm.ticket", "info", []byte(body), nil, nil},
+		"no salt":               {0, "realm.ticket", "info", []byte(body), nil, []byte("{}")},
+		"a short salt":          {0, "realm.ticket", "info", []byte(body), []byte("s"), []byte("{}")},
+		"no commitment":         {0, "realm.ticket", "info", []byte(body), salt, []byte("{}")},
+		"no personal data":      {0, "realm.ticket", "info", with(`"personal":"AAAA"`), nil, nil},
+		"too large":             {0, "realm.ticket", "info", with(`"z":"` + strings.Repeat("z", 1<<16) + `"`), nil, nil},
+	} {
+		if _, err := d.Pool().Exec(t.Context(), call, args...); err == nil || !strings.Contains(err.Error(), "SQLSTATE 22") {
+			t.Errorf("%s: %v", name, err)
+		}
+	}
+	if _, err := d.Pool().Exec(t.Context(), call, 0, "realm.ticket", "info", []byte(body), nil, nil); err != nil {
+		t.Error(err) // whose before has a time is an entry all the same
+	}
+	var n int
+	if err := d.Pool().QueryRow(t.Context(), `SELECT (SELECT count(*) FROM audit_entry) + (SELECT count(*) FROM audit_queue)`).Scan(&n); err != nil || n != 2 {
+		t.Errorf("%d rows, %v", n, err)
+	}
+}

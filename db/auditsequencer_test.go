@@ -322,14 +322,14 @@ func BenchmarkEntries(b *testing.B) {
 	s.exec(`CREATE TABLE plain AS TABLE audit_entry WITH NO DATA; ALTER TABLE plain ADD PRIMARY KEY (sequence); CREATE INDEX ON plain (log_key, sequence);
 		CREATE TABLE plain_personal AS TABLE audit_personal WITH NO DATA; ALTER TABLE plain_personal ADD PRIMARY KEY (sequence); CREATE SEQUENCE plain_sequence`)
 	entry := audit.New(tester, audit.DeviceUpdate, 7, audit.Asset{Kind: "device", Key: 8, Name: "press"}).Changed(map[string]string{"title": "old"}, map[string]string{"title": "new"})
-	body, beside, err := entry.Body()
+	filed, err := entry.File()
 	if err != nil {
 		b.Fatal(err)
 	}
 	asPlain := func(ctx context.Context) error {
 		return s.d.InTx(ctx, func(tx pgx.Tx) error {
 			_, err := tx.Exec(ctx, `WITH e AS (INSERT INTO plain VALUES (nextval('plain_sequence'), 7, clock_timestamp(), 'device.update', 'info', 'tester', 'device', 8, 'press', $1) RETURNING sequence)
-				INSERT INTO plain_personal SELECT sequence, $2, $3 FROM e`, body, beside.Salt, beside.Data)
+				INSERT INTO plain_personal SELECT sequence, $2, $3 FROM e`, filed.Body, filed.Personal.Salt, filed.Personal.Data)
 			return err
 		})
 	}

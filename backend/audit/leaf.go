@@ -85,32 +85,67 @@ func (p Personal) Commitment() string {
 	return base64.StdEncoding.EncodeToString(sum[:])
 }
 
-// Body gives what Go has to say for a leaf, all but version, sequence and time, and what is kept beside it.
-func (e Entry) Body() (body []byte, beside Personal, err error) {
+// bodyForm is a leaf without what the database gives: members in the order of their names.
+type bodyForm struct {
+	Action    Action          `json:"action"`
+	Actor     actorForm       `json:"actor"`
+	After     json.RawMessage `json:"after,omitempty"`
+	Asset     assetForm       `json:"asset"`
+	Before    json.RawMessage `json:"before,omitempty"`
+	Outcome   Outcome         `json:"outcome"`
+	Personal  string          `json:"personal,omitempty"`
+	Project   wire.Key        `json:"project_key,omitempty"`
+	RequestID string          `json:"request_id,omitempty"`
+	Severity  Severity        `json:"severity"`
+}
+
+type assetForm struct {
+	Key  wire.Key `json:"key,omitempty"`
+	Kind string   `json:"kind"`
+	Name string   `json:"name,omitempty"`
+}
+
+// Filing is an entry as it is handed to the database. Columns are copies of members of the leaf, by which it is found.
+type Filing struct {
+	Body     []byte // the leaf but for version, sequence and time, which the database puts before it
+	Actor    string
+	Asset    Asset
+	Personal Personal // zero where the entry tells of nobody
+}
+
+// File makes of an entry what is handed to the database.
+func (e Entry) File() (f Filing, err error) {
 	e = e.bounded()
-	form := leafForm{
-		Action: e.Action, Actor: actorForm{e.Actor.Assurance, e.Actor.ID, e.Actor.Kind, e.Actor.Session}, Asset: e.Asset,
-		Outcome: e.Outcome, Project: e.Project, RequestID: e.Actor.RequestID, Severity: e.Severity,
-	}
 	named := slices.Contains(personalKinds, e.Asset.Kind)
 	var apart personalForm
-	if by := (personalActor{e.Actor.Address, e.Actor.Issuer, e.Actor.Name, e.Actor.Subject}); by != (personalActor{}) {
+	if by := (personalActor{kept(e.Actor.Address), kept(e.Actor.Issuer), kept(e.Actor.Name), kept(e.Actor.Subject)}); by != (personalActor{}) {
 		apart.Actor = &by
 	}
-	if named && e.Asset.Name != "" {
-		apart.Asset, form.Asset.Name = &personalAsset{e.Asset.Name}, ""
+	f.Actor, f.Asset = kept(e.Actor.ID), Asset{kept(e.Asset.Kind), e.Asset.Key, kept(e.Asset.Name)}
+	if named && f.Asset.Name != "" {
+		apart.Asset, f.Asset.Name = &personalAsset{f.Asset.Name}, ""
 	}
-	form.Before, apart.Before = split(e.Before, named)
-	form.After, apart.After = split(e.After, named)
-	if data, err := canonical(apart); err != nil {
-		return nil, beside, err
-	} else if string(data) != "{}" {
-		beside = Personal{Salt: make([]byte, 32), Data: data}
-		_, _ = rand.Read(beside.Salt) // crypto/rand.Read never fails (Go 1.24 and later)
-		form.Personal = beside.Commitment()
+	form := bodyForm{
+		Action: e.Action, Actor: actorForm{e.Actor.Assurance, f.Actor, e.Actor.Kind, kept(e.Actor.Session)},
+		Asset: assetForm{f.Asset.Key, f.Asset.Kind, f.Asset.Name}, Outcome: e.Outcome, Project: e.Project,
+		RequestID: kept(e.Actor.RequestID), Severity: e.Severity,
 	}
-	body, err = canonical(form, "version", "sequence", "time")
-	return body, beside, err
+	if form.Before, apart.Before, err = split(e.Before, named); err != nil {
+		return f, err
+	}
+	if form.After, apart.After, err = split(e.After, named); err != nil {
+		return f, err
+	}
+	if apart.Actor != nil || apart.Asset != nil || apart.Before != nil || apart.After != nil {
+		f.Personal.Salt = make([]byte, 32)
+		_, _ = rand.Read(f.Personal.Salt) // crypto/rand.Read never fails (Go 1.24 and later)
+		if f.Personal.Data, err = canonical(apart); err != nil {
+			return f, err
+		}
+		form.Personal = f.Personal.Commitment()
+	}
+	f.Body, err = canonical(form)
+	return f, err
 }
 
 // bounded tells what is too large for a leaf by its digest.
@@ -124,13 +159,19 @@ func (e Entry) bounded() Entry {
 	return e
 }
 
-// split takes the members that tell of a person out of an object.
-func split(raw json.RawMessage, named bool) (rest, apart json.RawMessage) {
-	var members map[string]json.RawMessage
-	if json.Unmarshal(raw, &members) != nil || members == nil {
-		return raw, nil
+// split takes the members that tell of a person out of an object, and gives both in canonical form.
+func split(raw json.RawMessage, named bool) (rest, apart json.RawMessage, err error) {
+	if len(raw) == 0 {
+		return nil, nil, nil
 	}
-	own := map[string]json.RawMessage{}
+	decoder := json.NewDecoder(bytes.NewReader(raw))
+	decoder.UseNumber()
+	var told any
+	if err := decoder.Decode(&told); err != nil {
+		return nil, nil, err
+	}
+	members, _ := told.(map[string]any)
+	own := map[string]any{}
 	for name, value := range members {
 		plain := strings.ToLower(strings.ReplaceAll(name, "_", ""))
 		if slices.Contains(personalMembers, plain) || named && (plain == "name" || plain == "title") {
@@ -138,39 +179,35 @@ func split(raw json.RawMessage, named bool) (rest, apart json.RawMessage) {
 			delete(members, name)
 		}
 	}
-	if len(own) == 0 {
-		return raw, nil
+	if len(own) > 0 {
+		if apart, err = canonical(storable(own)); err != nil {
+			return nil, nil, err
+		}
 	}
-	return tell(members), tell(own)
+	rest, err = canonical(storable(told))
+	return rest, apart, err
 }
 
-// canonical gives a value as JSON: members in the order of their names, no space, nothing escaped that need not be, numbers
-// as they were written, and without the members named. Characters that PostgreSQL does not keep become U+FFFD.
-func canonical(v any, without ...string) ([]byte, error) {
-	text, err := json.Marshal(v)
-	if err != nil {
-		return nil, err
-	}
-	decoder := json.NewDecoder(bytes.NewReader(text))
-	decoder.UseNumber()
-	var plain map[string]any
-	if err := decoder.Decode(&plain); err != nil {
-		return nil, err
-	}
-	for _, name := range without {
-		delete(plain, name)
-	}
+// canonical gives as JSON what has its members in the order of their names: no space, nothing escaped that need not be, and
+// numbers as they were written.
+func canonical(v any) ([]byte, error) {
 	var out bytes.Buffer
 	encoder := json.NewEncoder(&out)
 	encoder.SetEscapeHTML(false)
-	err = encoder.Encode(storable(plain))
+	err := encoder.Encode(v)
 	return bytes.TrimSuffix(out.Bytes(), []byte("\n")), err
 }
 
+// kept is a string as PostgreSQL keeps it: what it cannot becomes U+FFFD.
+func kept(s string) string {
+	return strings.ReplaceAll(strings.ToValidUTF8(s, "\uFFFD"), "\x00", "\uFFFD")
+}
+
+// storable is kept for all strings of a value.
 func storable(v any) any {
 	switch v := v.(type) {
 	case string:
-		return strings.ReplaceAll(v, "\x00", "\uFFFD")
+		return kept(v)
 	case []any:
 		for i := range v {
 			v[i] = storable(v[i])
@@ -179,7 +216,7 @@ func storable(v any) any {
 		for _, name := range slices.Collect(maps.Keys(v)) {
 			value := storable(v[name])
 			delete(v, name)
-			v[strings.ReplaceAll(name, "\x00", "\uFFFD")] = value
+			v[kept(name)] = value
 		}
 	}
 	return v

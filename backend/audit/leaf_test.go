@@ -1,6 +1,7 @@
 package audit_test
 
 import (
+	"bytes"
 	"encoding/json"
 	"fmt"
 	"strings"
@@ -12,16 +13,19 @@ import (
 
 func leafOf(t testing.TB, e audit.Entry) (audit.Leaf, audit.Personal, string) {
 	t.Helper()
-	body, beside, err := e.Body()
+	f, err := e.File()
 	if err != nil {
 		t.Fatal(err)
 	}
-	text := fmt.Sprintf(`{"version":2,"sequence":7,"time":"2026-05-04T12:00:00.000001Z",%s`, body[1:])
+	text := fmt.Sprintf(`{"version":2,"sequence":7,"time":"2026-05-04T12:00:00.000001Z",%s`, f.Body[1:])
 	leaf, err := audit.ParseLeaf([]byte(text))
 	if err != nil {
 		t.Fatal(err)
 	}
-	return leaf, beside, text
+	if leaf.Actor.ID != f.Actor || leaf.Asset != f.Asset {
+		t.Errorf("it is filed as %q, %+v and says %q, %+v", f.Actor, f.Asset, leaf.Actor.ID, leaf.Asset)
+	}
+	return leaf, f.Personal, text
 }
 
 func TestALeafTellsOfNobodyAndTheEntryIsWholeWithWhatStandsBesideIt(t *testing.T) {
@@ -78,6 +82,48 @@ func TestWhatPostgreSQLCannotKeepIsReplaced(t *testing.T) {
 	if strings.Contains(text, `\u0000`) || !json.Valid([]byte(text)) {
 		t.Error(text)
 	}
+}
+
+// FuzzBody compares a leaf with what encoding/json makes of it by way of maps, which sort their members.
+func FuzzBody(f *testing.F) {
+	f.Add("k\x00", "press<&>", []byte(`{"b":{"z":1.50,"a\u0000":["\u2028",null]},"title":"T","email":"a@b"}`), []byte(`null`))
+	f.Add("", "\xff", []byte(`[1e400,"<"]`), []byte(`{"b":1,"b":2,"user_name":"n"}`))
+	f.Fuzz(func(t *testing.T, id, name string, before, after []byte) {
+		if !json.Valid(before) || !json.Valid(after) {
+			return
+		}
+		for _, kind := range []string{"device", "user"} {
+			e := audit.New(audit.Actor{Kind: audit.User, ID: id, Session: name, RequestID: id}, audit.DeviceUpdate, 7, audit.Asset{Kind: kind, Key: 8, Name: name})
+			e.Before, e.After = before, after
+			filed, err := e.File()
+			if err != nil {
+				t.Fatal(err)
+			}
+			if again := sorted(t, filed.Body); !bytes.Equal(again, filed.Body) {
+				t.Errorf("\n%s, sorted:\n%s", filed.Body, again)
+			}
+			if bytes.Contains(filed.Body, []byte("\x00")) || strings.Contains(strings.ReplaceAll(string(filed.Body), `\\`, ""), `\u0000`) {
+				t.Errorf("PostgreSQL cannot keep %s", filed.Body)
+			}
+		}
+	})
+}
+
+func sorted(t *testing.T, text []byte) []byte {
+	t.Helper()
+	decoder := json.NewDecoder(bytes.NewReader(text))
+	decoder.UseNumber()
+	var members map[string]any
+	if err := decoder.Decode(&members); err != nil {
+		t.Fatal(err)
+	}
+	var out bytes.Buffer
+	encoder := json.NewEncoder(&out)
+	encoder.SetEscapeHTML(false)
+	if err := encoder.Encode(members); err != nil {
+		t.Fatal(err)
+	}
+	return bytes.TrimSuffix(out.Bytes(), []byte("\n"))
 }
 
 func FuzzParseLeaf(f *testing.F) {

@@ -134,7 +134,7 @@ func TestAnExportIsOneEntryToALineTheOldestFirst(t *testing.T) {
 	s := newScene(t)
 	s.devices(0, 4)
 	// More entries than a page has.
-	s.exec(`SELECT audit_append(format('{"action":"realm.ticket","actor":{"id":"x","kind":"system"},"asset":{"kind":"realm"},"outcome":"done","project_key":%s,"severity":"info"}', $1::bigint), NULL, NULL)
+	s.exec(`SELECT audit_append($1, 'realm.ticket', 'info', 'x', 'realm', NULL, NULL, convert_to(format('{"action":"realm.ticket","actor":{"id":"x","kind":"system"},"asset":{"kind":"realm"},"outcome":"done","project_key":%s,"severity":"info"}', $1::bigint), 'UTF8'), NULL, NULL)
 		FROM generate_series(1, 450)`, s.project)
 	code, said := s.cli("audit", "export", "--project", "plant-a")
 	if code != 0 {
