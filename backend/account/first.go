@@ -46,12 +46,17 @@ func (l *Logins) Password(ctx context.Context, c Client, kind LoginKind, name st
 		l.refused(ctx, c, audit.LoginRefuse, User{}, "too many tries from this address")
 		return Session{}, err
 	}
-	who, err := l.Users.LocalUser(ctx, name)
-	if err != nil && errs.KindOf(err) != wire.NotFound {
-		try.Void()
-		return Session{}, errs.As(wire.Unavailable, err, "logins cannot be checked now")
+	defer try.Done()
+	var who LocalUser
+	find := func() (hash string, err error) {
+		who, err = l.Users.LocalUser(ctx, name)
+		if err != nil && errs.KindOf(err) != wire.NotFound {
+			return "", errs.As(wire.Unavailable, err, "logins cannot be checked now")
+		}
+		return who.PasswordHash, nil
 	}
-	right, err := l.Hasher.Verify(ctx, password.Turn{Name: name, Rank: rankOf(try)}, who.PasswordHash, p)
+	rank := func() password.Rank { return rankOf(try) }
+	right, err := l.Hasher.Verify(ctx, password.Turn{Name: name, Rank: rank(), Still: rank}, find, p)
 	if err != nil {
 		try.Void()
 		return Session{}, errs.Wrap("account: check password", err)
@@ -68,7 +73,7 @@ func rankOf(try *throttle.Try) password.Rank {
 	switch {
 	case try.Known:
 		return password.Known
-	case try.Clean:
+	case try.Clean():
 		return password.Clean
 	default:
 		return password.Failed

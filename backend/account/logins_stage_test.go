@@ -62,7 +62,7 @@ func newPeople(t testing.TB) *people {
 // process is another server process over the same database.
 func (p *people) process() *account.Logins {
 	return account.NewLogins(account.LoginsConfig{
-		Store: p.store, Users: db.NewUsers(p.database.DB), Sealer: p.sealer, Noter: p, Hasher: password.New(), Log: quiet,
+		Store: p.store, Users: db.NewUsers(p.database.DB), Sealer: p.sealer, Noter: p, Hasher: password.New(password.Here{}), Log: quiet,
 		Now: p.clock.Now, Issuer: "Bulkhead", Ended: p.end,
 	})
 }

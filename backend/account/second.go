@@ -128,6 +128,7 @@ func (l *Logins) first(ctx context.Context, c Client, r LoginRecord, made factor
 		l.refused(ctx, c, audit.FactorRefuse, r.Who, "too many codes from this address")
 		return 0, err
 	}
+	defer try.Done()
 	step, ok := made.Match(code, l.Now())
 	if !ok {
 		l.refused(ctx, c, audit.FactorRefuse, r.Who, "wrong first code of a new factor")
@@ -159,6 +160,7 @@ func (l *Logins) SecondFactor(ctx context.Context, c Client, p Principal, code s
 		l.refused(ctx, c, audit.FactorRefuse, r.Who, "too many codes from this address")
 		return Session{}, err
 	}
+	defer try.Done()
 	raise, token := l.raise(r, l.Now())
 	action := audit.LoginRaise
 	spread, err := l.fewGuesses(r, try, code)

@@ -37,7 +37,7 @@ func (a *API) known(next http.Handler) http.Handler {
 
 // Limits of those who are not known yet: the others' places are not theirs, and they have little to say.
 const (
-	maxStrangers = 64
+	maxStrangers = 384 // more than may wait for a password to be looked at
 	maxLoginBody = 8 << 10
 )
 

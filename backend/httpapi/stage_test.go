@@ -81,7 +81,7 @@ func newStage(t *testing.T, options ...func(*httpapi.Config)) *stage {
 	}
 	s.tickets = account.NewTickets(s.clock.Now)
 	s.keys = account.NewKeys(db.NewAPIKeys(s.database.DB), s.clock.Now, s.tickets.Drop)
-	users, hasher := db.NewUsers(s.database.DB), password.New()
+	users, hasher := db.NewUsers(s.database.DB), password.New(password.Here{})
 	logins := account.NewLogins(account.LoginsConfig{
 		Store: db.NewLogins(s.database.DB), Users: users, Sealer: keyring, Noter: nobodyNotes{}, Hasher: hasher, Log: log, Now: s.clock.Now,
 		Issuer: "Bulkhead", Ended: s.tickets.Drop,

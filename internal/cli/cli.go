@@ -11,10 +11,12 @@ import (
 	"io"
 	"os"
 	"os/signal"
+	"slices"
 	"syscall"
 
 	"github.com/spf13/cobra"
 
+	"bulkhead/backend/account/password/apart"
 	"bulkhead/internal/errs"
 	"bulkhead/wire"
 )
@@ -38,6 +40,9 @@ type invocation struct {
 
 // Main runs one command line, without the program's name, and returns its exit code.
 func Main(args, environ []string, streams Streams) int {
+	if slices.Equal(args, []string{apart.Command}) { // no command for people
+		return apart.Main(streams.In, streams.Out)
+	}
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
 	defer stop()
 	inv := &invocation{Streams: streams, environ: environ}

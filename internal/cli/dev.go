@@ -41,7 +41,7 @@ func (inv *invocation) devCommand() *cobra.Command {
 		if verbose {
 			level.Level = "info"
 		}
-		o.Log, o.Version = inv.logger(level), programVersion().Version
+		o.Log, o.Version, o.Hasher = inv.logger(level), programVersion().Version, hasher()
 		return inv.dev(c.Context(), o, readyFile, exitWhenReady)
 	}
 	reset := &cobra.Command{Use: "reset", Short: "Forget everything in the state directory", Args: arguments(0, 0)}

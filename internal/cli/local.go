@@ -108,7 +108,7 @@ func (inv *invocation) serveCommand() *cobra.Command {
 		if err != nil {
 			return err
 		}
-		running, err := server.Start(c.Context(), server.Options{Config: loaded, Log: inv.logger(loaded.Log), Version: programVersion().Version})
+		running, err := server.Start(c.Context(), server.Options{Config: loaded, Hasher: hasher(), Log: inv.logger(loaded.Log), Version: programVersion().Version})
 		if err != nil {
 			return err
 		}

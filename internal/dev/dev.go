@@ -29,6 +29,7 @@ type Options struct {
 	OpsListen   string
 	DatabaseURL string // in place of a private server
 	Version     string
+	Hasher      []string // see server.Options
 	Log         *slog.Logger
 }
 
@@ -128,7 +129,7 @@ func (d *Dev) startServer(ctx context.Context, url string) (err error) {
 	c.Listen, c.OpsListen, c.StateDir = d.options.Listen, d.options.OpsListen, d.folder.file("server")
 	c.Database.Driver = config.DriverSchema // one URL shows both projects
 	d.server, err = server.Start(ctx, server.Options{
-		Config: c, DatabaseURL: secret.FromString(url), Log: d.options.Log, Version: d.options.Version,
+		Config: c, DatabaseURL: secret.FromString(url), Log: d.options.Log, Version: d.options.Version, Hasher: d.options.Hasher,
 		Mount: d.people.mount,
 	})
 	return err

@@ -21,7 +21,7 @@ var rows = [][]string{
 	{"internal/errs", "internal/logkey"},
 	{"realms", "router/message", "backend/privilege", "backend/audit", "internal/config", "internal/mux", "internal/wampx", "internal/localca"},
 	{"router/core", "router/transport", "router/authn", "router/gateway", "agent/state", "agent/metrics", "agent/tunnel",
-		"backend/account", "backend/privilege/granting", "backend/asset", "backend/rotation", "backend/databackend", "backend/remote", "db/pgerr"},
+		"backend/account", "backend/privilege/granting", "backend/asset", "backend/rotation", "backend/databackend", "backend/remote", "backend/recording", "db/pgerr"},
 	{"router", "agent", "backend/httpapi", "backend/pages", "backend/oauth", "backend/rpc", "db", "db/migrations", "db/provision", "db/cluster"},
 	{"db/dbtest", "internal/server"},
 	{"internal/dev"},
@@ -31,15 +31,16 @@ var rows = [][]string{
 
 // sameRow are the arrows allowed within a row, with the reason.
 var sameRow = map[string][]string{
-	"backend/audit/ledger":        {"backend/audit"},                                // proofs are of entries
-	"backend/audit/sequencer":     {"backend/audit", "backend/audit/ledger"},        // it orders entries into logs
-	"router/transport":            {"router/core"},                                  // a transport is the outlet of the sessions that the core routes to
-	"backend/account/devicegrant": {"backend/account"},                              // an approval is somebody's, as that package proved them
-	"backend/account/oidc":        {"backend/account"},                              // what a provider vouches for is an identity of that package
-	"db":                          {"db/migrations"},                                // the migrations are files embedded beside the code that runs them
-	"db/provision":                {"db"},                                           // one pool and one error mapping for all that speaks SQL
-	"db/cluster":                  {"db"},                                           // the cluster waits for readiness with the same client
-	"agent":                       {"agent/state", "agent/metrics", "agent/tunnel"}, // parts of the same process
+	"backend/audit/ledger":           {"backend/audit"},                                // proofs are of entries
+	"backend/audit/sequencer":        {"backend/audit", "backend/audit/ledger"},        // it orders entries into logs
+	"router/transport":               {"router/core"},                                  // a transport is the outlet of the sessions that the core routes to
+	"backend/account/devicegrant":    {"backend/account"},                              // an approval is somebody's, as that package proved them
+	"backend/account/oidc":           {"backend/account"},                              // what a provider vouches for is an identity of that package
+	"backend/account/password/apart": {"backend/account/password"},                     // it does that package's work in another process
+	"db":                             {"db/migrations"},                                // the migrations are files embedded beside the code that runs them
+	"db/provision":                   {"db"},                                           // one pool and one error mapping for all that speaks SQL
+	"db/cluster":                     {"db"},                                           // the cluster waits for readiness with the same client
+	"agent":                          {"agent/state", "agent/metrics", "agent/tunnel"}, // parts of the same process
 }
 
 // ban forbids a folder to reach another by any path.

@@ -6,6 +6,7 @@ import (
 
 	"bulkhead/backend/account"
 	"bulkhead/backend/account/password"
+	"bulkhead/backend/account/password/apart"
 	"bulkhead/backend/audit"
 	"bulkhead/db"
 )
@@ -17,7 +18,7 @@ const issuer = "Bulkhead"
 func (s *Server) makeLogins(ctx context.Context) error {
 	s.refusals = audit.NewRefusals(db.NewAudit(s.db), s.log, time.Now)
 	s.keys = account.NewKeys(db.NewAPIKeys(s.db), time.Now, s.endLogin)
-	hasher, users := password.New(), db.NewUsers(s.db)
+	hasher, users := password.New(s.deriver()), db.NewUsers(s.db)
 	s.logins = account.NewLogins(account.LoginsConfig{
 		Store: db.NewLogins(s.db), Users: users, Sealer: s.sealer, Noter: s.refusals, Hasher: hasher, Log: s.log, Now: time.Now,
 		Issuer: issuer, Ended: s.endLogin,
@@ -25,6 +26,15 @@ func (s *Server) makeLogins(ctx context.Context) error {
 	s.users = account.NewUsers(users, hasher, s.logins, s.keys, time.Now)
 	s.services = account.NewServiceAccounts(db.NewServiceAccounts(s.db), s.keys, time.Now)
 	return s.keys.EnsureOwner(ctx, s.OwnerKeyFile())
+}
+
+// deriver hashes passwords in processes of their own where the server is told by what program.
+func (s *Server) deriver() password.Deriver {
+	if len(s.options.Hasher) == 0 {
+		return password.Here{}
+	}
+	s.hashes = apart.New(s.options.Hasher[0], s.options.Hasher[1:], password.MaxWorkers, s.log)
+	return s.hashes
 }
 
 // Users has the use cases of users.

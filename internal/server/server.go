@@ -23,6 +23,7 @@ import (
 
 	"bulkhead/backend/account"
 	"bulkhead/backend/account/devicegrant"
+	"bulkhead/backend/account/password/apart"
 	"bulkhead/backend/asset"
 	"bulkhead/backend/audit"
 	"bulkhead/backend/databackend"
@@ -54,6 +55,9 @@ type Options struct {
 	DatabaseURL secret.Value
 	Log         *slog.Logger
 	Version     string
+	// Hasher is a program with its arguments, its name first among them, that hashes passwords as apart.Main does. Empty: this
+	// process does it.
+	Hasher      []string
 	AuditPatrol time.Duration // between two checks of the whole audit log; 0: five minutes
 	// Mount gives further handlers by pattern of http.ServeMux, for a server whose public URL it is told. It may be nil.
 	Mount func(public string) (map[string]http.Handler, error)
@@ -84,6 +88,7 @@ type Server struct {
 	router     *router.Router
 	tickets    *account.Tickets
 	keys       *account.Keys
+	hashes     *apart.Pool // nil where this process hashes passwords
 	logins     *account.Logins
 	users      *account.Users
 	services   *account.ServiceAccounts
@@ -290,6 +295,9 @@ func (s *Server) Stop(ctx context.Context) error {
 		s.ingest.Stop() // stores what was accepted
 	}
 	s.group.Stop()
+	if s.hashes != nil {
+		s.hashes.Close()
+	}
 	if s.audit != nil {
 		keep(s.audit.stop(ctx)) // all that wrote entries has stopped
 	}

@@ -10,15 +10,18 @@ import (
 	"bulkhead/wire"
 )
 
-// Limits of those who wait to be hashed. A hash takes some 40 ms, so whoever is let in waits well under two seconds.
+// Limits of those who wait to be hashed. A hash takes some 40 ms.
 const (
-	maxWorkers = 2
-	maxWaiting = 24 // of each rank
-	patience   = 2 * time.Second
+	MaxWorkers = 2 // who are hashed at once
+	patience   = 2500 * time.Millisecond
 )
 
+// maxWaiting are the places of each rank. Of the clean ones many may be those of a flood that has just begun: they wait
+// until it is known, by what comes next from where they came, who is who.
+var maxWaiting = [ranks]int{Known: 64, Clean: 256, Failed: 24}
+
 // workers are at most two, and leave half of the processors to others.
-func workers() int { return max(1, min(maxWorkers, runtime.GOMAXPROCS(0)/2)) }
+func workers() int { return max(1, min(MaxWorkers, runtime.GOMAXPROCS(0)/2)) }
 
 // Rank says how likely somebody is to be honest.
 type Rank int
@@ -35,6 +38,9 @@ const (
 type Turn struct {
 	Name string // that is tried: names wait in turns, so that a flood of guesses at one does not keep others waiting
 	Rank Rank
+	// Still gives the rank again when it is the turn of who waits, lest those stay clean who have sent more meanwhile. Nil: it
+	// does not change.
+	Still func() Rank
 }
 
 var errBusy = errs.E(wire.Exhausted, "too many people log in at this moment: try again in a few seconds")
@@ -53,14 +59,14 @@ type line struct {
 func newLine() *line {
 	l := &line{workers: workers()}
 	for i := range l.waiting {
-		l.waiting[i] = newQueue(maxWaiting)
+		l.waiting[i] = newQueue(maxWaiting[i])
 	}
 	return l
 }
 
 // enter waits for a place, at most as long as patience. Leave gives it back.
 func (l *line) enter(ctx context.Context, t Turn) (leave func(), err error) {
-	w := &waiter{name: t.Name, rank: min(max(t.Rank, Known), Failed), called: make(chan struct{})}
+	w := &waiter{name: t.Name, rank: clamp(t.Rank), still: t.Still, called: make(chan struct{})}
 	if waits, err := l.join(w); err != nil {
 		return nil, err
 	} else if !waits {
@@ -76,7 +82,7 @@ func (l *line) enter(ctx context.Context, t Turn) (leave func(), err error) {
 		return l.place(w.rank), nil
 	case <-ctx.Done():
 		if !l.withdraw(w) { // the place was given meanwhile, or lost
-			if <-w.called; !w.dropped {
+			if <-w.called; !w.dropped { // w.rank is final once it is called
 				l.leave(w.rank, 0)
 			}
 		}
@@ -138,11 +144,33 @@ func (l *line) call() {
 			if w == nil {
 				break
 			}
+			if l.behind(w) {
+				continue
+			}
 			l.take(rank)
 			close(w.called)
 		}
 	}
 }
+
+// behind sends who is no longer of the rank in which it waited to the one where it belongs now. With mu held.
+func (l *line) behind(w *waiter) bool {
+	if w.still == nil {
+		return false
+	}
+	rank := clamp(w.still())
+	if rank <= w.rank {
+		return false
+	}
+	w.rank = rank
+	if !l.waiting[rank].push(w) {
+		w.dropped = true
+		close(w.called)
+	}
+	return true
+}
+
+func clamp(r Rank) Rank { return min(max(r, Known), Failed) }
 
 // withdraw reports whether w still waited.
 func (l *line) withdraw(w *waiter) bool {

@@ -1,8 +1,9 @@
 // Package password hashes passwords of local accounts with argon2id.
 //
-// It promises that at most two are hashed at once, so that a flood of guesses costs this process no more than that; that
-// those who wait are few, are served in turns by the name that they try, and do not wait long; and that to check against
-// no hash takes as long as against a wrong one.
+// It promises that at most two are hashed at once, so that a flood of guesses costs no more than that; that those who wait
+// are bounded, are served in turns by the name that they try, and do not wait long; that who is sent away cost nothing but
+// that; and that to check against no hash takes as long as against a wrong one. Where the work is done is a Deriver's: see
+// package apart for one that keeps it out of the way of all else.
 package password
 
 import (
@@ -26,8 +27,12 @@ const (
 	memory  = 19 << 10 // KiB
 	passes  = 2
 	threads = 1
-	keySize = 32
-	salt    = 16
+)
+
+// Sizes of keys and salts, in bytes.
+const (
+	KeySize  = 32
+	SaltSize = 16
 )
 
 // Lengths of passwords, in bytes.
@@ -53,18 +58,33 @@ func Check(name string, p secret.Value) error {
 	}
 }
 
+// Deriver derives the key of KeySize bytes of a password and a salt of SaltSize, as Here does.
+type Deriver interface {
+	Derive(ctx context.Context, p secret.Value, bits []byte) ([]byte, error)
+}
+
+// Here is the Deriver that works in this process.
+type Here struct{}
+
+// Derive takes some 40 ms of a processor. It does not end before that.
+func (Here) Derive(_ context.Context, p secret.Value, bits []byte) ([]byte, error) {
+	text := p.Reveal()
+	return argon2.IDKey(text[:min(len(text), MaxLength)], bits, passes, memory, threads, KeySize), nil
+}
+
 // Hasher hashes passwords. Make one with New.
 type Hasher struct {
-	line  *line
-	dummy string // what is checked where there is no hash
+	line    *line
+	deriver Deriver
+	dummy   string // what is checked where there is no hash
 }
 
 // New makes a Hasher.
-func New() *Hasher {
-	return &Hasher{line: newLine(), dummy: encode(rest(rand.Text()), make([]byte, keySize))}
+func New(d Deriver) *Hasher {
+	return &Hasher{line: newLine(), deriver: d, dummy: encode(rest(rand.Text()), make([]byte, KeySize))}
 }
 
-func rest(text string) []byte { return []byte(text)[:salt] }
+func rest(text string) []byte { return []byte(text)[:SaltSize] }
 
 // Hash gives the text to keep of a password.
 func (h *Hasher) Hash(ctx context.Context, t Turn, p secret.Value) (string, error) {
@@ -73,18 +93,27 @@ func (h *Hasher) Hash(ctx context.Context, t Turn, p secret.Value) (string, erro
 		return "", err
 	}
 	defer leave()
-	var bits [salt]byte
+	var bits [SaltSize]byte
 	_, _ = rand.Read(bits[:]) // crypto/rand.Read never fails (Go 1.24 and later)
-	return encode(bits[:], derive(p, bits[:])), nil
+	key, err := h.deriver.Derive(ctx, p, bits[:])
+	if err != nil {
+		return "", err
+	}
+	return encode(bits[:], key), nil
 }
 
-// Verify reports whether a password has the hash. Where the hash is empty nobody's is it, and that takes as long.
-func (h *Hasher) Verify(ctx context.Context, t Turn, hash string, p secret.Value) (bool, error) {
+// Verify reports whether a password has the hash that find gives once it is the turn of who asks. Where that is empty
+// nobody's is it, and that takes as long.
+func (h *Hasher) Verify(ctx context.Context, t Turn, find func() (hash string, err error), p secret.Value) (bool, error) {
 	leave, err := h.line.enter(ctx, t)
 	if err != nil {
 		return false, err
 	}
 	defer leave()
+	hash, err := find()
+	if err != nil {
+		return false, err
+	}
 	absent := hash == ""
 	if absent {
 		hash = h.dummy
@@ -93,13 +122,12 @@ func (h *Hasher) Verify(ctx context.Context, t Turn, hash string, p secret.Value
 	if err != nil {
 		return false, errs.As(wire.Internal, err, "")
 	}
-	same := len(p.Reveal()) <= MaxLength && subtle.ConstantTimeCompare(derive(p, bits), want) == 1
+	key, err := h.deriver.Derive(ctx, p, bits)
+	if err != nil {
+		return false, err
+	}
+	same := len(p.Reveal()) <= MaxLength && subtle.ConstantTimeCompare(key, want) == 1
 	return same && !absent, nil
-}
-
-func derive(p secret.Value, bits []byte) []byte {
-	text := p.Reveal()
-	return argon2.IDKey(text[:min(len(text), MaxLength)], bits, passes, memory, threads, keySize)
 }
 
 // form is that of the reference implementation.
@@ -115,10 +143,10 @@ func decode(hash string) (bits, key []byte, err error) {
 	if !ok || !two {
 		return nil, nil, fmt.Errorf("password: a hash is not of the form %s…", form)
 	}
-	if bits, err = base64.RawStdEncoding.DecodeString(first); err != nil || len(bits) != salt {
+	if bits, err = base64.RawStdEncoding.DecodeString(first); err != nil || len(bits) != SaltSize {
 		return nil, nil, fmt.Errorf("password: the salt of a hash cannot be read")
 	}
-	if key, err = base64.RawStdEncoding.DecodeString(second); err != nil || len(key) != keySize {
+	if key, err = base64.RawStdEncoding.DecodeString(second); err != nil || len(key) != KeySize {
 		return nil, nil, fmt.Errorf("password: a hash cannot be read")
 	}
 	return bits, key, nil

@@ -5,7 +5,8 @@ import "slices"
 // waiter is one who waits. dropped is set before called is closed.
 type waiter struct {
 	name    string
-	rank    Rank
+	rank    Rank // changes with mu of the line held, and no more once called is closed
+	still   func() Rank
 	called  chan struct{}
 	dropped bool
 }

@@ -52,6 +52,7 @@ type count struct {
 	until  time.Time // who tries waits until then
 	waits  int       // how many waits there were in a row
 	begun  int       // tries that have not passed, those included that were not looked at
+	open   int       // tries that are on their way
 }
 
 // New makes a Throttle.
@@ -63,9 +64,10 @@ func New(l Limits, now func() time.Time) *Throttle {
 type Try struct {
 	throttle *Throttle
 	pair     pair
-	passed   bool
-	// Known tells that this name was right before from this address, and Clean that nobody has failed from there lately.
-	Known, Clean bool
+	passed   bool // or void
+	done     bool
+	// Known tells that this name was right before from this address.
+	Known bool
 }
 
 // Begin lets a try through, or tells how long to wait. It counts before it is known how the try ends, so that many at once
@@ -77,16 +79,41 @@ func (t *Throttle) Begin(name, address string) (*Try, error) {
 	now := t.now()
 	one := counted(t.each, p, t.limits.Each, now, t.limits)
 	all := counted(t.addresses, p.from, t.limits.Address, now, t.limits)
+	_, known := t.known[p]
 	for _, c := range []*count{one, all} {
-		if now.Before(c.until) {
+		if now.Before(c.until) && (c == one || !known) { // others' guesses do not lock out who was right before from the same address
 			return nil, errs.E(wire.Exhausted, "too many tries from here: wait %s, or try from elsewhere", readable(c.until.Sub(now)))
 		}
 	}
-	clean := all.begun <= 1 && all.waits == 0 // who is sent away once, as all are who come in a crowd, is still clean
 	one.add(t.limits.Each, now, t.limits)
 	all.add(t.limits.Address, now, t.limits)
-	_, known := t.known[p]
-	return &Try{throttle: t, pair: p, Known: known, Clean: clean}, nil
+	all.open++
+	return &Try{throttle: t, pair: p, Known: known}, nil
+}
+
+// cleanTries are how many an address may have begun and still be clean: who is sent away once, as all are who come in a
+// crowd, or has mistyped once.
+const cleanTries = 2
+
+// Clean tells whether nobody has failed lately from where the try comes, and nobody else tries from there meanwhile. That may
+// change while it is on its way.
+func (y *Try) Clean() bool {
+	t := y.throttle
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	c, ok := t.addresses[y.pair.from]
+	return !ok || c.begun <= cleanTries && c.open <= 1 && c.waits == 0
+}
+
+// Done tells that the try is no longer on its way, however it ended. Twice is fine.
+func (y *Try) Done() {
+	t := y.throttle
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	if c, ok := t.addresses[y.pair.from]; ok && !y.done {
+		c.open = max(0, c.open-1)
+	}
+	y.done = true
 }
 
 // Passed takes the try back: it was right. Nil is no try.
@@ -163,7 +190,7 @@ func counted[K comparable](all map[K]*count, key K, limit int, now time.Time, l 
 		c = &count{since: now}
 		all[key] = c
 	case c.stale(now, l):
-		*c = count{since: now}
+		*c = count{since: now, open: c.open}
 	case now.Before(c.until): // waits
 	case c.failed >= limit, now.Sub(c.since) >= l.Window:
 		c.failed, c.begun, c.since = 0, 0, now

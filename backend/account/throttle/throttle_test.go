@@ -160,3 +160,53 @@ func TestItsMemoryIsBounded(t *testing.T) {
 		t.Errorf("%d counts", n)
 	}
 }
+
+func TestWhoWasRightBeforeGetsInBesideAFloodFromTheSameAddress(t *testing.T) {
+	t.Parallel()
+	now := time.Now()
+	h := throttle.New(throttle.Default, func() time.Time { return now })
+	begin(t, h, "alice", "192.0.2.1").Passed()
+	for i := range 40 {
+		begin(t, h, fmt.Sprintf("user-%d", i), "192.0.2.1")
+	}
+	refused(t, h, "bob", "192.0.2.1")
+	if try := begin(t, h, "alice", "192.0.2.1"); !try.Known {
+		t.Error("unknown")
+	}
+	for range 4 {
+		begin(t, h, "alice", "192.0.2.1")
+	}
+	refused(t, h, "alice", "192.0.2.1") // guesses at the name itself are bounded all the same
+}
+
+func TestAnAddressIsCleanUntilItSendsMoreThanOnePersonWould(t *testing.T) {
+	t.Parallel()
+	now := time.Now()
+	h := throttle.New(throttle.Default, func() time.Time { return now })
+	first := begin(t, h, "alice", "192.0.2.1")
+	if !first.Clean() {
+		t.Error("the first one")
+	}
+	second := begin(t, h, "bob", "192.0.2.1")
+	if first.Clean() || second.Clean() {
+		t.Error("two at once")
+	}
+	first.Done()
+	first.Done() // twice is fine
+	if !second.Clean() {
+		t.Error("who mistyped once")
+	}
+	second.Done()
+	if begin(t, h, "alice", "192.0.2.1").Clean() {
+		t.Error("who mistyped twice")
+	}
+	other := begin(t, h, "alice", "192.0.2.2")
+	if !other.Clean() {
+		t.Error("another address")
+	}
+	other.Done()
+	now = now.Add(16 * time.Minute)
+	if !begin(t, h, "alice", "192.0.2.2").Clean() {
+		t.Error("long after")
+	}
+}
