@@ -65,8 +65,8 @@ const (
 	// defaultStreams is the most at once where the policy does not say: each may keep 256 KiB of the device's memory.
 	defaultStreams = 64
 	// What the agent keeps of streams that their targets do not read.
-	window = 1 << 20
-	memory = 2 << 20
+	window = 4 << 20
+	memory = 8 << 20
 )
 
 // Tunnels are those that are open at a device. Make them with New and Stop them.

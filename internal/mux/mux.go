@@ -1,21 +1,46 @@
 // Package mux carries many streams over one WebSocket, for tunnels.
 //
-// It promises that a stream's end comes through in each direction on its own, that one stream which nobody reads does not
-// hold up the others, that a peer which is silent is noticed at both sides, that what a peer may make this side keep is
-// bounded, and that the end of a session ends all of its streams.
+// It promises that a stream's end comes through in each direction on its own; that one stream which nobody reads does not
+// hold up the others; that who types does not wait behind who copies; that a peer which is silent is noticed at both sides;
+// that what a peer may make this side keep is bounded, and one that breaks the protocol is left; and that the end of a
+// session ends all of its streams.
+//
+// # What is spoken
+//
+// A binary message holds whole frames. A frame is its kind in one byte, the length of what follows in three, a stream's
+// number in four, then data or a number of eight bytes; all of it big-endian. The side that dialled as a user, or asks a
+// device, opens streams with odd numbers, the other with even ones, each time a higher one.
+//
+//	1 open    a stream begins; each side may send 256 KiB of it at first
+//	2 data    1 to 16346 bytes of a stream
+//	3 end     no more comes in this direction
+//	4 reset   the stream is broken off in both, or refused
+//	5 credit  so many more bytes of a stream may be sent
+//	6 mark    of the session: say when this has come
+//	7 seen    it has: the number of the mark, in the order of the marks
+//	8 bye     of the session: it is over
+//
+// A frame for a stream that has ended here is dropped, as far as the other side had credit for it. Data beyond the credit,
+// after an end or for a stream that never was, a number that is used again, an answer to no mark, a kind or length that is
+// not above, and questions without reading the answers end the session.
+//
+// # Who goes first
+//
+// Frames without data do; then streams that say little, which is their first 64 KiB and 16 KiB per second thereafter; then
+// the others in turns of 16 KiB. So that this order means something, little may wait behind it: a session has no more under
+// way than its line carries in a round trip and 20 ms, which it measures by its marks, and the kernel keeps no more than
+// 64 KiB that it has not sent. The window of a stream doubles when half of it is used in less than four round trips.
+//
+// In a session that says nothing for Config.Ping with streams open, or twice that without, a mark is sent; one that is
+// silent for twice as long is over. A stream whose user has closed it waits 5 minutes for the end of the other side.
 package mux
 
 import (
 	"context"
-	"io"
 	"net"
 	"time"
 
 	"github.com/gorilla/websocket"
-	"github.com/libp2p/go-yamux/v5"
-
-	"bulkhead/internal/errs"
-	"bulkhead/wire"
 )
 
 // Stream is one of many connections.
@@ -44,65 +69,19 @@ type Config struct {
 	// Window is the most of one stream that this side keeps unread; Budget is the most of all streams beyond the first
 	// 256 KiB of each.
 	Window, Budget int
-	// Ping is how often the other side must show that it is there: after twice that in silence the session is over.
+	// Ping is how long the other side may say nothing before it is asked: after twice that in silence the session is over.
 	// Default 10 s.
 	Ping time.Duration
 }
 
 const defaultPing = 10 * time.Second
 
+// Buffer is the size of the read and write buffers that a WebSocket below a session should have: gorilla cuts what it sends
+// at its buffer.
+const Buffer = 16 << 10
+
 // Client makes the session of the side that dialled as a user, or that asks a device.
-func Client(ws *websocket.Conn, c Config) (Session, error) { return start(ws, c, yamux.Client) }
+func Client(ws *websocket.Conn, c Config) (Session, error) { return newSession(ws, c, true), nil }
 
 // Server makes the session of the other side.
-func Server(ws *websocket.Conn, c Config) (Session, error) { return start(ws, c, yamux.Server) }
-
-type begin func(net.Conn, *yamux.Config, func() (yamux.MemoryManager, error)) (*yamux.Session, error)
-
-func start(ws *websocket.Conn, c Config, begin begin) (Session, error) {
-	if c.Ping <= 0 {
-		c.Ping = defaultPing
-	}
-	budget := &budget{left: c.Budget}
-	carrier := newCarrier(ws)
-	session, err := begin(carrier, &yamux.Config{
-		AcceptBacklog: max(1, min(c.Streams, 256)), PingBacklog: 32,
-		EnableKeepAlive: true, KeepAliveInterval: c.Ping, MeasureRTTInterval: 30 * time.Second, ConnectionWriteTimeout: c.Ping,
-		MaxIncomingStreams: uint32(c.Streams), InitialStreamWindowSize: initialWindow, MaxStreamWindowSize: uint32(max(c.Window, initialWindow+1)), //nolint:gosec // small
-		LogOutput: io.Discard, MaxMessageSize: frame, WriteCoalesceDelay: 0,
-	}, budget.manager)
-	if err != nil {
-		_ = carrier.Close()
-		return nil, errs.As(wire.Internal, err, "")
-	}
-	return &overYamux{session}, nil
-}
-
-const (
-	initialWindow = 256 << 10
-	// frame is the most that one frame carries, so that a stream with little to say does not wait long for one with much,
-	// and so that a frame fits into one TLS record with its heads.
-	frame = 16<<10 - 32
-)
-
-// overYamux hides the library.
-type overYamux struct{ session *yamux.Session }
-
-func (s *overYamux) Open(ctx context.Context) (Stream, error) {
-	stream, err := s.session.OpenStream(ctx)
-	if err != nil {
-		return nil, errs.As(wire.Unavailable, err, "the connection to the gateway is over")
-	}
-	return stream, nil
-}
-
-func (s *overYamux) Accept() (Stream, error) {
-	stream, err := s.session.AcceptStream()
-	if err != nil {
-		return nil, errs.As(wire.Unavailable, err, "the connection to the gateway is over")
-	}
-	return stream, nil
-}
-
-func (s *overYamux) Close()                { _ = s.session.Close() } // it always succeeds
-func (s *overYamux) Done() <-chan struct{} { return s.session.CloseChan() }
+func Server(ws *websocket.Conn, c Config) (Session, error) { return newSession(ws, c, false), nil }

@@ -31,7 +31,7 @@ func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
 var config = mux.Config{Streams: 64, Window: 1 << 20, Budget: 4 << 20}
 
 // pair gives both ends of a session over real TLS.
-func pair(t *testing.T, client, server mux.Config) (mux.Session, mux.Session) {
+func pair(t testing.TB, client, server mux.Config) (mux.Session, mux.Session) {
 	t.Helper()
 	ws, other := sockets(t)
 	a, errA := mux.Client(ws, client)
@@ -44,7 +44,7 @@ func pair(t *testing.T, client, server mux.Config) (mux.Session, mux.Session) {
 }
 
 // sockets gives both ends of a WebSocket as the gateway makes it.
-func sockets(t *testing.T) (client, server *websocket.Conn) {
+func sockets(t testing.TB) (client, server *websocket.Conn) {
 	t.Helper()
 	got := make(chan *websocket.Conn, 1)
 	up := websocket.Upgrader{Subprotocols: []string{wire.TunnelProtocol}, ReadBufferSize: mux.Buffer, WriteBufferSize: mux.Buffer}
@@ -348,7 +348,7 @@ func TestTheEndOfASessionEndsItsStreamsAtBothSides(t *testing.T) {
 	if _, err := b.Accept(); err == nil {
 		t.Error("the session goes on")
 	}
-	if took := time.Since(began); took > time.Second {
+	if took := time.Since(began); took > 8*time.Second { // well before an end would be missed
 		t.Errorf("it took %s", took)
 	}
 }

@@ -24,12 +24,20 @@ type Half interface {
 	CloseWrite() error
 }
 
-var copyBuffers = sync.Pool{New: func() any { return new([frame]byte) }}
+// piece is what an encrypted stream writes at once, so that each of its records fits into one frame. A direction that
+// fills its buffer gets a larger one, for fewer and larger steps.
+const (
+	piece       = maxData - 32
+	largePieces = 4 * piece
+)
+
+var (
+	copyBuffers  = sync.Pool{New: func() any { return new([piece]byte) }}
+	largeBuffers = sync.Pool{New: func() any { return new([largePieces]byte) }}
+)
 
 func forward(to, from Half) (n int64, err error) {
-	buffer := copyBuffers.Get().(*[frame]byte)
-	defer copyBuffers.Put(buffer)
-	n, err = io.CopyBuffer(struct{ io.Writer }{to}, struct{ io.Reader }{from}, buffer[:])
+	n, err = copyAll(to, from)
 	if err == nil {
 		err = to.CloseWrite()
 	}
@@ -38,6 +46,42 @@ func forward(to, from Half) (n int64, err error) {
 		Break(from)
 	}
 	return n, err
+}
+
+func copyAll(to io.Writer, from io.Reader) (int64, error) {
+	buffer := copyBuffers.Get().(*[piece]byte) //nolint:forcetypeassert // nothing else is put there
+	n, full, err := copyWhile(to, from, buffer[:], true)
+	copyBuffers.Put(buffer)
+	if !full || err != nil {
+		return n, err
+	}
+	large := largeBuffers.Get().(*[largePieces]byte) //nolint:forcetypeassert // as above
+	defer largeBuffers.Put(large)
+	more, _, err := copyWhile(to, from, large[:], false)
+	return n + more, err
+}
+
+// copyWhile copies to the end, or until a read has filled the buffer where that is asked for.
+func copyWhile(to io.Writer, from io.Reader, buffer []byte, untilFull bool) (n int64, full bool, err error) {
+	for {
+		got, errRead := from.Read(buffer)
+		if got > 0 {
+			written, err := to.Write(buffer[:got])
+			n += int64(written)
+			if err != nil {
+				return n, false, err
+			}
+		}
+		if errRead != nil {
+			if errors.Is(errRead, io.EOF) {
+				errRead = nil
+			}
+			return n, false, errRead
+		}
+		if untilFull && got == len(buffer) {
+			return n, true, nil
+		}
+	}
 }
 
 // Break ends a connection so that the other side can tell it from an end.

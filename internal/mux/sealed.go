@@ -77,6 +77,16 @@ func fingerprintOf(c *x509.Certificate) string {
 	return base64.StdEncoding.EncodeToString(sum[:])
 }
 
+// FingerprintOf names a public key as Identity.Fingerprint does; "" where it is no key that an identity can have.
+func FingerprintOf(key crypto.PublicKey) string {
+	der, err := x509.MarshalPKIXPublicKey(key)
+	if err != nil {
+		return ""
+	}
+	sum := sha256.Sum256(der)
+	return base64.StdEncoding.EncodeToString(sum[:])
+}
+
 const (
 	sealProtocol = "bulkhead-tunnel-1"
 	sealTimeout  = 20 * time.Second
@@ -127,6 +137,16 @@ func seal(ctx context.Context, below Stream, c *tls.Conn) (Stream, error) {
 type sealed struct {
 	*tls.Conn
 	below Stream
+}
+
+// Write writes records that each fit into one frame.
+func (s *sealed) Write(b []byte) (written int, err error) {
+	for {
+		n, err := s.Conn.Write(b[written:min(written+piece, len(b))])
+		if written += n; err != nil || written == len(b) {
+			return written, err
+		}
+	}
 }
 
 // CloseWrite ends this direction: inside first, so that a cut cannot pass for an end.

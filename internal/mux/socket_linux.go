@@ -1,6 +1,9 @@
 package mux
 
-import "syscall"
+import (
+	"net"
+	"syscall"
+)
 
 const (
 	tcpNotSentLowat = 25
@@ -16,4 +19,21 @@ func tuneSocket(_, _ string, c syscall.RawConn) error {
 		_ = syscall.SetsockoptInt(int(fd), syscall.IPPROTO_TCP, tcpNotSentLowat, unsent) //nolint:gosec // a descriptor is small
 		_ = syscall.SetsockoptInt(int(fd), syscall.IPPROTO_TCP, tcpUserTimeout, unacknowledged)
 	})
+}
+
+// tune does the same to the socket below a connection that somebody else has accepted.
+func tune(c net.Conn) {
+	for c != nil {
+		if raw, ok := c.(syscall.Conn); ok {
+			if r, err := raw.SyscallConn(); err == nil {
+				_ = tuneSocket("", "", r)
+			}
+			return
+		}
+		below, ok := c.(interface{ NetConn() net.Conn })
+		if !ok {
+			return
+		}
+		c = below.NetConn()
+	}
 }

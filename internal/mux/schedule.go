@@ -1,0 +1,106 @@
+package mux
+
+import "time"
+
+// list has a stream wait for its turn if it has something to send.
+func (t *table) list(s *stream, now time.Time) {
+	if s.listed || !s.sendable() {
+		return
+	}
+	s.listed = true
+	if now.After(s.quickAt) {
+		s.quickLeft = min(quick, s.quickLeft+int(now.Sub(s.quickAt).Seconds()*quickPerSecond))
+		s.quickAt = now
+	}
+	if s.quickLeft > 0 {
+		t.quick = append(t.quick, s)
+	} else {
+		t.bulk = append(t.bulk, s)
+	}
+}
+
+func (s *stream) sendable() bool {
+	return !s.gone && (s.out.size > 0 && s.credit > 0 || s.out.size == 0 && s.ending && !s.ended)
+}
+
+// pick gives the stream whose turn it is: first those that say little, then the others, each with its share.
+func (t *table) pick() *stream {
+	// Even who says little waits where twice as much is under way as should be.
+	if !t.closing && t.pace.underWay() >= 2*t.pace.allowance() {
+		return nil
+	}
+	for len(t.quick) > 0 {
+		s := t.quick[0]
+		t.quick = t.quick[1:]
+		if s.sendable() && s.quickLeft > 0 {
+			t.quick = append(t.quick, s)
+			return s
+		}
+		if s.listed = s.sendable(); s.listed {
+			t.bulk = append(t.bulk, s)
+		}
+	}
+	if !t.closing && !t.pace.open() {
+		return nil
+	}
+	for len(t.bulk) > 0 {
+		s := t.bulk[0]
+		switch {
+		case !s.sendable():
+			s.listed, s.deficit = false, 0
+			t.bulk = t.bulk[1:]
+		case s.deficit <= 0:
+			s.deficit += quantum
+			t.bulk = append(t.bulk[1:], s)
+		default:
+			return s
+		}
+	}
+	return nil
+}
+
+// compose appends to b, which is empty, what goes out next as one message. It leaves b empty where nothing may.
+func (t *table) compose(b []byte, now time.Time) []byte {
+	const most = message - (headSize + valueSize) // and a mark
+	for len(t.control) > 0 && len(b)+headSize+valueSize <= most {
+		b = t.control[0].append(b)
+		t.control = t.control[1:]
+	}
+	for {
+		s := t.pick()
+		if s == nil {
+			break
+		}
+		room := min(most-len(b)-headSize, t.pace.data())
+		want := min(s.out.size, s.credit, t.pace.data())
+		if room < want && len(b) > 0 {
+			break // it goes out in one piece, in the next message
+		}
+		b = t.take(s, b, min(want, room), now)
+	}
+	if t.pace.due(now, t.ping) {
+		t.ping = false
+		full := len(t.quick) > 0 || len(t.bulk) > 0
+		b = frame{kind: kindMark, value: t.pace.mark(now, full)}.append(b)
+	}
+	return b
+}
+
+// take appends a frame of a stream.
+func (t *table) take(s *stream, b []byte, n int, now time.Time) []byte {
+	if s.out.size == 0 {
+		s.ended = true
+		b = frame{kind: kindEnd, stream: s.id}.append(b)
+		t.settle(s)
+		return b
+	}
+	b = appendHead(b, kindData, n, s.id)
+	b = b[:len(b)+n]
+	s.out.read(b[len(b)-n:])
+	s.credit -= n
+	s.deficit -= n
+	s.quickLeft = max(0, s.quickLeft-n)
+	t.pace.passed(now, n)
+	s.changed.Broadcast()
+	return b
+}
