@@ -62,5 +62,5 @@ const (
 	TunnelPathOwn   = "/.bulkhead/"
 	TunnelPathEnter = TunnelPathOwn + "enter"
 	// TunnelProtocol is the WebSocket sub-protocol of both.
-	TunnelProtocol = "bulkhead.tunnel.1"
+	TunnelProtocol = "bulkhead.tunnel.2"
 )
