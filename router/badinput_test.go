@@ -2,9 +2,11 @@ package router_test
 
 import (
 	"crypto/tls"
+	"errors"
 	"io"
 	"net"
 	"net/http"
+	"os"
 	"strings"
 	"testing"
 	"time"
@@ -176,11 +178,9 @@ func TestASilentConnectionIsEndedInTime(t *testing.T) {
 	untilClosed := func(t *testing.T, c net.Conn) {
 		t.Helper()
 		defer c.Close()
-		start := time.Now()
-		_ = c.SetReadDeadline(start.Add(patience))
-		_, _ = io.Copy(io.Discard, c) // any end is fine
-		if took := time.Since(start); took > patience/2 {
-			t.Errorf("it was kept for %v", took)
+		_ = c.SetReadDeadline(time.Now().Add(patience))
+		if _, err := io.Copy(io.Discard, c); errors.Is(err, os.ErrDeadlineExceeded) { // any other end is fine
+			t.Errorf("it was kept for %v", patience)
 		}
 	}
 	t.Run("that says nothing at all", func(t *testing.T) {

@@ -4,11 +4,14 @@ import (
 	"bufio"
 	"context"
 	"crypto/tls"
+	"errors"
 	"fmt"
 	"io"
 	"net"
 	"net/http"
+	"os"
 	"strings"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -118,7 +121,7 @@ func TestARequestThatComesByteByByteIsGivenUpInTime(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		start := time.Now()
+		var sent atomic.Int64
 		go func() {
 			ticker := time.NewTicker(limit / 10)
 			defer ticker.Stop()
@@ -127,12 +130,13 @@ func TestARequestThatComesByteByByteIsGivenUpInTime(t *testing.T) {
 				if _, err := io.WriteString(c, text[i:i+1]); err != nil {
 					return
 				}
+				sent.Add(1)
 			}
 		}()
-		_ = c.SetReadDeadline(start.Add(patience))
-		_, _ = io.Copy(io.Discard, c) // any end is fine
-		if took := time.Since(start); took > 10*limit {
-			t.Errorf("%.20s…: it was kept for %v", text, took)
+		_ = c.SetReadDeadline(time.Now().Add(patience))
+		_, err = io.Copy(io.Discard, c) // any end is fine but ours
+		if errors.Is(err, os.ErrDeadlineExceeded) || int(sent.Load()) == len(text) {
+			t.Errorf("%.20s…: it was kept for all of it", text)
 		}
 		_ = c.Close()
 	}
@@ -140,7 +144,7 @@ func TestARequestThatComesByteByByteIsGivenUpInTime(t *testing.T) {
 
 func TestClosingDoesNotWaitForConnectionsThatHaveAskedForNothing(t *testing.T) {
 	t.Parallel()
-	s := newStage(t, router.Config{})
+	s := newStage(t, router.Config{Limits: transport.Limits{Handshake: time.Hour, TLSHandshake: time.Hour}})
 	for i := range 40 {
 		c, err := net.Dial("tcp", s.addr)
 		if err != nil {
@@ -160,12 +164,8 @@ func TestClosingDoesNotWaitForConnectionsThatHaveAskedForNothing(t *testing.T) {
 	p := s.device(t, message.JSON, a1)
 	ctx, cancel := context.WithTimeout(context.Background(), patience)
 	defer cancel()
-	start := time.Now()
 	if err := s.Close(ctx); err != nil {
 		t.Error(err)
-	}
-	if took := time.Since(start); took > 2*time.Second {
-		t.Errorf("it took %v", took)
 	}
 	p.ended()
 	if c, err := tls.Dial("tcp", s.addr, s.tls()); err == nil {

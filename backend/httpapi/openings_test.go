@@ -2,6 +2,7 @@ package httpapi_test
 
 import (
 	"context"
+	"errors"
 	"io"
 	"net/http"
 	"strconv"
@@ -15,7 +16,7 @@ import (
 // download begins to load a table that does not end, and returns when its first bytes have come.
 func (s *stage) download(realm string, as change) io.Reader {
 	s.t.Helper()
-	ctx, cancel := context.WithTimeout(s.t.Context(), 10*time.Second) // what goes on for so long has not been ended
+	ctx, cancel := context.WithTimeout(s.t.Context(), time.Minute) // what goes on for so long has not been ended
 	s.t.Cleanup(cancel)
 	r, err := http.NewRequestWithContext(ctx, "GET", s.server.URL+httpapi.Prefix+"/realms/"+realm+"/tables/metrics/export", nil)
 	if err != nil {
@@ -60,13 +61,9 @@ func TestADownloadEndsWhenItIsNotAllowedAnyMore(t *testing.T) {
 		grant := must[httpapi.Grant](s, 201, "POST", "/grants", httpapi.GrantCreate{Principal: who.String(), Asset: "data_backend:" + in.Realm, Flags: []wire.Flag{wire.DataBackendExport}})
 		body := s.download(in.Realm, as)
 		other := s.download(in.Realm, header("Authorization", "Bearer "+s.key))
-		start := time.Now()
 		end(who, grant.Key.String())
-		if n, err := io.Copy(io.Discard, body); err == nil {
-			t.Errorf("%s: %d bytes came and the end was a good one", name, n)
-		}
-		if took := time.Since(start); took > time.Second {
-			t.Errorf("%s: it took %s", name, took)
+		if n, err := io.Copy(io.Discard, body); err == nil || errors.Is(err, context.DeadlineExceeded) {
+			t.Errorf("%s: %d bytes came, and then %v", name, n, err)
 		}
 		if _, err := io.ReadFull(other, make([]byte, 1<<20)); err != nil {
 			t.Errorf("%s ends the download of another: %v", name, err)
