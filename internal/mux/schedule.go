@@ -104,3 +104,6 @@ func (t *table) take(s *stream, b []byte, n int, now time.Time) []byte {
 	s.changed.Broadcast()
 	return b
 }
+
+// pending reports whether there is more to send, now or as soon as some of what is under way has arrived.
+func (t *table) pending() bool { return len(t.control)+len(t.quick)+len(t.bulk) > 0 }

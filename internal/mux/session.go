@@ -147,39 +147,44 @@ func cutOff(err error) error {
 	return err
 }
 
-// write writes what is due until the session is over.
+// write writes what is due until the session is over. What is there at once goes to the system in large pieces where the
+// connection can gather it.
 func (s *session) write() {
 	b := make([]byte, 0, message)
-	for {
-		var last bool
-		if b, last = s.due(b[:0]); len(b) == 0 {
-			return
+	below := gathererOf(s.ws.NetConn())
+	for last := false; !last; {
+		var more bool
+		b, more, last = s.due(b[:0], !below.holds())
+		err := below.hold(more)
+		if err == nil && len(b) > 0 {
+			_ = s.ws.SetWriteDeadline(time.Now().Add(writeTimeout)) // it only notes the time
+			err = s.ws.WriteMessage(websocket.BinaryMessage, b)
 		}
-		_ = s.ws.SetWriteDeadline(time.Now().Add(writeTimeout)) // it only notes the time
-		if err := s.ws.WriteMessage(websocket.BinaryMessage, b); err != nil {
+		if err != nil {
 			s.end(err, false)
-			return
-		}
-		if last {
 			return
 		}
 	}
 }
 
-// due waits for something to write. It gives nothing once the session is over, the bye before that where there is time.
-func (s *session) due(b []byte) (_ []byte, last bool) {
+// due gives what to write, and whether there will be more at once. Where it may wait it gives nothing only as the last, when
+// the session was cut off; before that, where there is time, the bye.
+func (s *session) due(b []byte, wait bool) (_ []byte, more, last bool) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	for !s.cut {
 		if b = s.table.compose(b, time.Now()); len(b) > 0 {
-			return b, false
+			return b, s.table.pending(), false
 		}
 		if s.err != nil && s.table.finished() {
-			return frame{kind: kindBye}.append(b), true
+			return frame{kind: kindBye}.append(b), false, true
+		}
+		if !wait {
+			return b, false, false
 		}
 		s.work.Wait()
 	}
-	return b, false
+	return b, false, true
 }
 
 // watch has a silent peer noticed, and streams forgotten that wait for an end in vain.
