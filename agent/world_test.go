@@ -111,7 +111,7 @@ func (w *world) start() {
 }
 
 func (w *world) stop() {
-	ctx, cancel := context.WithTimeout(context.Background(), 5*time.Second)
+	ctx, cancel := context.WithTimeout(context.Background(), time.Minute)
 	defer cancel()
 	_ = w.router.Close(ctx)
 	w.server.Close()

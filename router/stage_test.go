@@ -85,7 +85,7 @@ func newStage(t *testing.T, c router.Config, limits ...transport.GuardLimits) *s
 		_ = server.Serve(front) // ends with ErrServerClosed
 	}()
 	t.Cleanup(func() {
-		ctx, cancel := context.WithTimeout(context.Background(), 5*time.Second)
+		ctx, cancel := context.WithTimeout(context.Background(), time.Minute)
 		defer cancel()
 		if err := r.Close(ctx); err != nil {
 			t.Errorf("close: %v", err)

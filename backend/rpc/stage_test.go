@@ -123,7 +123,7 @@ func newStage(t *testing.T) *stage {
 	t.Cleanup(func() {
 		s.ingest.Stop()
 		s.server.Stop()
-		ctx, cancel := context.WithTimeout(context.Background(), 5*time.Second)
+		ctx, cancel := context.WithTimeout(context.Background(), time.Minute)
 		defer cancel()
 		if err := s.Close(ctx); err != nil {
 			t.Error(err)

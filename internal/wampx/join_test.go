@@ -33,7 +33,7 @@ func bulkhead(t *testing.T) (*router.Router, wampx.Config, realms.Realm) {
 	srv.Config.ErrorLog = log.New(io.Discard, "", 0)
 	srv.StartTLS()
 	t.Cleanup(func() {
-		ctx, cancel := context.WithTimeout(context.Background(), 5*time.Second)
+		ctx, cancel := context.WithTimeout(context.Background(), time.Minute)
 		defer cancel()
 		_ = r.Close(ctx)
 		srv.Close()

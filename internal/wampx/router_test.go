@@ -91,7 +91,7 @@ func dial(t *testing.T, c wampx.Config) *wampx.Session {
 
 func closeSession(t *testing.T, s *wampx.Session) {
 	t.Helper()
-	ctx, cancel := context.WithTimeout(context.Background(), 5*time.Second)
+	ctx, cancel := context.WithTimeout(context.Background(), time.Minute)
 	defer cancel()
 	if err := s.Close(ctx); err != nil {
 		t.Errorf("Close: %v", err)

@@ -116,7 +116,7 @@ func (w *world) serve(t testing.TB) {
 		_ = server.Serve(tls.NewListener(guard, &tls.Config{Certificates: []tls.Certificate{pair}, MinVersion: tls.VersionTLS12}))
 	}()
 	t.Cleanup(func() {
-		ctx, cancel := context.WithTimeout(context.Background(), 5*time.Second)
+		ctx, cancel := context.WithTimeout(context.Background(), time.Minute)
 		defer cancel()
 		if err := w.router.Close(ctx); err != nil {
 			t.Error(err)

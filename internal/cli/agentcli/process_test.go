@@ -79,7 +79,7 @@ func newSite(t *testing.T) site {
 	backend := assign(t, r, management, data)
 	s.watch(t, backend)
 	t.Cleanup(func() {
-		ctx, cancel := context.WithTimeout(context.Background(), 5*time.Second)
+		ctx, cancel := context.WithTimeout(context.Background(), time.Minute)
 		defer cancel()
 		_ = r.Close(ctx)
 		srv.Close()
