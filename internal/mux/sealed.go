@@ -12,6 +12,7 @@ import (
 	"crypto/x509"
 	"encoding/base64"
 	"errors"
+	"io"
 	"math/big"
 	"time"
 
@@ -94,12 +95,12 @@ const (
 
 // SealClient encrypts a stream from the user's end to the device's, whose key must have the fingerprint.
 func SealClient(ctx context.Context, s Stream, own Identity, device string) (Stream, error) {
-	return seal(ctx, s, tls.Client(s, sealConfig(own, device)))
+	return seal(ctx, s, tls.Client(uncut{s}, sealConfig(own, device)))
 }
 
 // SealServer encrypts a stream at the device, for a user's end whose key must have the fingerprint.
 func SealServer(ctx context.Context, s Stream, own Identity, client string) (Stream, error) {
-	return seal(ctx, s, tls.Server(s, sealConfig(own, client)))
+	return seal(ctx, s, tls.Server(uncut{s}, sealConfig(own, client)))
 }
 
 // sealConfig trusts one key and no authority: the grant and the list of known devices say which.
@@ -131,6 +132,20 @@ func seal(ctx context.Context, below Stream, c *tls.Conn) (Stream, error) {
 		return nil, errs.As(wire.Unavailable, err, "the other end of the tunnel did not finish the handshake")
 	}
 	return &sealed{Conn: c, below: below}, nil
+}
+
+// uncut makes an error of an end that was not told inside. Package tls takes one between two records for an end, so that
+// whoever carries the stream could cut it there unseen.
+type uncut struct{ Stream }
+
+var errCut = errors.New("mux: the stream was cut off")
+
+func (u uncut) Read(b []byte) (int, error) {
+	n, err := u.Stream.Read(b)
+	if errors.Is(err, io.EOF) {
+		err = errCut
+	}
+	return n, err
 }
 
 // sealed is a stream that the gateway cannot read.
