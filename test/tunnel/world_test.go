@@ -7,6 +7,7 @@ import (
 	"context"
 	"encoding/json"
 	"errors"
+	"flag"
 	"fmt"
 	"io"
 	"net"
@@ -25,6 +26,7 @@ import (
 // world is one `bulkhead dev` that all tests share; each has objects of its own in it.
 type world struct {
 	programs, root string
+	host           string // network namespace of the server and of commands; "" is this one
 	ready          dev.Ready
 	server         *exec.Cmd
 }
@@ -32,6 +34,10 @@ type world struct {
 var shared *world
 
 func TestMain(m *testing.M) {
+	if role := os.Getenv(roleVariable); role != "" {
+		os.Exit(playRole(role))
+	}
+	flag.Parse()
 	root, err := os.MkdirTemp("", "bulkhead-tunnel-")
 	if err != nil {
 		fmt.Fprintln(os.Stderr, err)
@@ -55,26 +61,33 @@ func start(root string) (*world, error) {
 	if err := build.Run(); err != nil {
 		return w, err
 	}
-	file := filepath.Join(root, "ready.json")
-	w.server = w.command(context.Background(), nil, "dev", "--dir", filepath.Join(root, "state"), "--listen", "127.0.0.1:0", "--ready-file", file)
-	log, err := os.Create(filepath.Join(root, "dev.log"))
+	return w, w.launch("127.0.0.1:0")
+}
+
+// launch starts `bulkhead dev`, or starts it again, and waits until all of it is there.
+func (w *world) launch(listen string) error {
+	file := filepath.Join(w.root, "ready.json")
+	_ = os.Remove(file)
+	w.server = w.command(context.Background(), nil, "dev", "--dir", filepath.Join(w.root, "state"), "--listen", listen, "--ops-listen", "127.0.0.1:0", "--ready-file", file)
+	log, err := os.OpenFile(filepath.Join(w.root, "dev.log"), os.O_CREATE|os.O_APPEND|os.O_WRONLY, 0o600)
 	if err != nil {
-		return w, err
+		return err
 	}
+	defer log.Close()
 	w.server.Stdout, w.server.Stderr = log, log
 	if err := w.server.Start(); err != nil {
-		return w, err
+		return err
 	}
 	for deadline := time.Now().Add(3 * time.Minute); time.Now().Before(deadline); {
 		text, err := os.ReadFile(file)
 		if err == nil {
-			return w, json.Unmarshal(text, &w.ready)
+			return json.Unmarshal(text, &w.ready)
 		}
 		tick := time.NewTimer(100 * time.Millisecond)
 		<-tick.C
 	}
 	text, _ := os.ReadFile(log.Name())
-	return w, fmt.Errorf("dev did not start:\n%s", text)
+	return fmt.Errorf("dev did not start:\n%s", text)
 }
 
 func (w *world) stop() {
@@ -90,6 +103,7 @@ func (w *world) command(ctx context.Context, key *string, args ...string) *exec.
 		args = append(args, "--server", w.ready.API, "--ca-file", w.ready.CAFile, "--api-key-file", *key)
 	}
 	c := exec.CommandContext(ctx, filepath.Join(w.programs, "bulkhead"), args...)
+	within(c, w.host)
 	c.Env = append(os.Environ(), "BULKHEAD_CONTEXT_DIR="+filepath.Join(w.root, "contexts"), "PATH="+w.programs+":"+os.Getenv("PATH"))
 	c.Cancel = func() error { return c.Process.Signal(syscall.SIGINT) }
 	c.WaitDelay = 10 * time.Second
@@ -215,6 +229,17 @@ func (p *passage) ask(question string) (string, error) {
 // echo answers what it is sent once its asker has ended.
 func echo(t *testing.T) string {
 	t.Helper()
+	return serve(t, func(c net.Conn) { _, _ = io.Copy(c, c) })
+}
+
+// source sends without end.
+func source(t *testing.T) string {
+	t.Helper()
+	return serve(t, pour)
+}
+
+func serve(t *testing.T, to func(net.Conn)) string {
+	t.Helper()
 	l, err := net.Listen("tcp", "127.0.0.1:0")
 	if err != nil {
 		t.Fatal(err)
@@ -227,7 +252,7 @@ func echo(t *testing.T) string {
 				return
 			}
 			wg.Go(func() {
-				_, _ = io.Copy(c, c)
+				to(c)
 				_ = c.Close()
 			})
 		}
