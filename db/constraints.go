@@ -71,4 +71,12 @@ var meanings = pgerr.Meanings{
 	"tunnel_project_exists":               "the project does not exist",
 	"tunnel_policy_pkey":                  "the project has a policy of tunnels already",
 	"tunnel_policy_project_exists":        "the project does not exist",
+	"recording_key_pkey":                  "the project has a recording key already",
+	"recording_key_project_exists":        "the project does not exist",
+	"recording_pkey":                      "the recording was begun already",
+	"recording_tunnel_exists":             "the tunnel does not exist",
+	"recording_project_exists":            "the project does not exist",
+	"recording_chunk_pkey":                "the recording has this chunk already",
+	"recording_chunk_recording_exists":    "the recording does not exist",
+	"recording_usage_project_exists":      "the project does not exist",
 }

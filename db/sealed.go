@@ -33,6 +33,7 @@ var sealedColumns = []sealedColumn{
 	{"user_enrolment", "sealed", `'enrolment|' || t.login_id`, ``},
 	{"login", "id_token", `'login|' || t.id || '|id_token'`, ``},
 	{"provider", "sealed", ``, ``},
+	{"recording_key", "sealed", ``, ``},
 	{"replay", "sealed", `'replay|' || t.principal || '|' || t.key`, ``},
 }
 

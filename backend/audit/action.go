@@ -113,6 +113,13 @@ const (
 	TunnelClose   Action = "tunnel.close"
 	TunnelRefuse  Action = "tunnel.refuse"
 	TunnelPolicy  Action = "tunnel.policy"
+
+	RecordingKey    Action = "recording.key" // the public half of a project's recording key
+	RecordingBegin  Action = "recording.begin"
+	RecordingEnd    Action = "recording.end"    // with the hash of its last chunk; failed: it has no end
+	RecordingRefuse Action = "recording.refuse" // a device sent a chunk that is not kept
+	RecordingRead   Action = "recording.read"   // its key was given to somebody, to play or export it
+	RecordingDelete Action = "recording.delete" // for its age
 )
 
 var severities = map[Action]Severity{
@@ -137,4 +144,5 @@ var severities = map[Action]Severity{
 	LogKey: Warning, LogRestore: Warning, AccessRefuse: Notice, RefusalCount: Warning,
 	TunnelRequest: Info, TunnelApprove: Notice, TunnelDeny: Notice, TunnelGrant: Notice, TunnelOpen: Notice, TunnelStream: Info, TunnelEnter: Notice,
 	TunnelExtend: Notice, TunnelClose: Notice, TunnelRefuse: Warning, TunnelPolicy: Notice,
+	RecordingKey: Notice, RecordingBegin: Info, RecordingEnd: Info, RecordingRefuse: Warning, RecordingRead: Notice, RecordingDelete: Notice,
 }

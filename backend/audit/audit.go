@@ -41,6 +41,7 @@ const (
 
 	User           ActorKind = "user"
 	ServiceAccount ActorKind = "service_account"
+	Device         ActorKind = "device"    // by its serial
 	Anonymous      ActorKind = "anonymous" // somebody who has not proved who it is: a failed login's ID is "unknown"
 )
 

@@ -25,6 +25,7 @@ import (
 	"bulkhead/backend/audit"
 	"bulkhead/backend/audit/ledger"
 	"bulkhead/backend/privilege/granting"
+	"bulkhead/backend/recording"
 	"bulkhead/backend/remote"
 	"bulkhead/backend/rotation"
 	"bulkhead/realms"
@@ -91,7 +92,8 @@ type Config struct {
 	Refusals   audit.Noter   // nil: refusals are not recorded
 	Authorizer Authorizer
 	Granting   *granting.Granting
-	Remote     *remote.Remote // nil: no tunnels
+	Remote     *remote.Remote        // nil: no tunnels
+	Recordings *recording.Recordings // nil: no operations on recordings
 	Replays    Replays
 	Sealer     asset.Sealer
 	Rotation   *rotation.Rotation    // nil: there are no operations on sealing keys
@@ -166,6 +168,9 @@ func (a *API) register() {
 	a.registerSelf()
 	if a.Remote != nil {
 		a.registerTunnels()
+	}
+	if a.Recordings != nil {
+		a.registerRecordings()
 	}
 }
 

@@ -107,7 +107,7 @@ func (a *API) createTunnel(ctx context.Context, c caller, in *tunnelCreateInput)
 
 func (a *API) createTerminal(ctx context.Context, c caller, in *terminalCreateInput) (*reply[Tunnel], error) {
 	return a.askTunnel(ctx, c, in.DevicePath, remote.Ask{
-		Target: wire.PTY, EndToEnd: true, TTL: time.Duration(in.Body.TTLSeconds) * time.Second, Reason: in.Body.Reason,
+		Target: wire.PTY, EndToEnd: true, TTL: time.Duration(in.Body.TTLSeconds) * time.Second, Reason: in.Body.Reason, Record: in.Body.Record,
 	})
 }
 
@@ -189,11 +189,11 @@ func (a *API) closeTunnel(ctx context.Context, c caller, in *TunnelPath) (*nothi
 
 func (a *API) getTunnelPolicy(ctx context.Context, _ caller, in *ProjectPath) (*reply[TunnelPolicy], error) {
 	p, err := a.Remote.Policy(ctx, in.found.Key)
-	return &reply[TunnelPolicy]{Body: TunnelPolicy{Approval: p.Approval}}, err
+	return &reply[TunnelPolicy]{Body: TunnelPolicy{Approval: p.Approval, Recording: p.Recording}}, err
 }
 
 func (a *API) setTunnelPolicy(ctx context.Context, c caller, in *tunnelPolicyInput) (*reply[TunnelPolicy], error) {
-	err := a.Remote.SetPolicy(ctx, c.actor, in.found.Key, remote.Policy{Approval: in.Body.Approval})
+	err := a.Remote.SetPolicy(ctx, c.actor, in.found.Key, remote.Policy{Approval: in.Body.Approval, Recording: in.Body.Recording})
 	return &reply[TunnelPolicy]{Body: in.Body}, err
 }
 
@@ -202,6 +202,6 @@ func tunnelOf(t remote.Tunnel) Tunnel {
 		ID: t.ID, ProjectKey: t.Project, DeviceKey: t.Device, Device: t.DeviceName, Target: t.Target.String(), State: string(t.State), EndToEnd: t.EndToEnd,
 		ByKind: string(t.By.Kind), ByID: t.By.ID, ByName: t.By.Name, Reason: t.Reason, Approver: t.Approver, TTLSeconds: int64(t.TTL / time.Second),
 		AskedAt: t.AskedAt, OpenedAt: t.OpenedAt, ExpiresAt: t.ExpiresAt, ClosedAt: t.ClosedAt, Ended: t.Ended,
-		Sent: t.Sent, Received: t.Received, Streams: t.Streams,
+		Sent: t.Sent, Received: t.Received, Streams: t.Streams, Record: t.Record, Recorded: t.Signer != "",
 	}
 }

@@ -25,6 +25,9 @@ func newRemote(s *stage, log *slog.Logger) *remote.Remote {
 	return remote.New(remote.Config{
 		Store: db.NewTunnels(s.database.DB), Gateway: noGateway{}, Agents: noAgents{}, Key: ed25519.NewKeyFromSeed(bytes.Repeat([]byte{9}, ed25519.SeedSize)),
 		UserURL: "wss://bulkhead.test/user", DeviceURL: "wss://bulkhead.test/device",
+		RecordingKey: func(context.Context, wire.Key) (string, error) {
+			return "", errs.E(wire.Unavailable, "there are no recording keys")
+		},
 		Reachable: func(wire.Key, wire.Serial) bool { return true }, Log: log, Now: s.clock.Now,
 	})
 }

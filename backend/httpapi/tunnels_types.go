@@ -15,6 +15,8 @@ type Tunnel struct {
 	Target     string    `json:"target" example:"127.0.0.1:8080" doc:"As the device sees it; shell for a shell"`
 	State      string    `json:"state" enum:"requested,approved,granted,open,closed,denied"`
 	EndToEnd   bool      `json:"end_to_end" doc:"The gateway cannot read it"`
+	Record     bool      `json:"record,omitempty" doc:"A recording is asked for"`
+	Recorded   bool      `json:"recorded,omitempty" doc:"The device records what is shown"`
 	ByKind     string    `json:"by_kind"`
 	ByID       string    `json:"by_id"`
 	ByName     string    `json:"by_name,omitempty"`
@@ -41,6 +43,7 @@ type TunnelCreate struct {
 
 // TerminalCreate asks for a shell. It is always encrypted from end to end.
 type TerminalCreate struct {
+	Record     bool   `json:"record,omitempty" doc:"Refuse it where it is not recorded"`
 	TTLSeconds int64  `json:"ttl_seconds,omitempty" minimum:"60" maximum:"28800" doc:"Absent: an hour"`
 	Reason     string `json:"reason,omitempty" maxLength:"500"`
 }
@@ -65,5 +68,6 @@ type TunnelExtend struct {
 
 // TunnelPolicy is what a project asks for before a tunnel is opened.
 type TunnelPolicy struct {
-	Approval bool `json:"approval" doc:"One other person approves each tunnel"`
+	Approval  bool `json:"approval" doc:"One other person approves each tunnel"`
+	Recording bool `json:"recording,omitempty" doc:"Nothing is opened that is not recorded: shells of devices that record"`
 }

@@ -34,9 +34,9 @@ func (r *Remote) OpenTunnel(ctx context.Context, by Requester, id, clientKey str
 	}
 	now := r.now()
 	t.State, t.ExpiresAt = Granted, now.Add(t.TTL)
-	signed, err := r.sign(t, by, clientKey, now)
+	signed, err := r.sign(ctx, t, by, clientKey, now)
 	if err != nil {
-		return Opening{}, errs.As(wire.Internal, err, "")
+		return Opening{}, err
 	}
 	if err := r.reserve(&live{tunnel: t, by: by, client: clientKey, site: newSite(t)}); err != nil {
 		return Opening{}, err
@@ -85,11 +85,18 @@ func (r *Remote) bring(ctx context.Context, by Requester, t Tunnel, signed wire.
 			err = errs.E(wire.Unavailable, "the device answers with something that is no key")
 		}
 	}
+	if err == nil && t.Record && !reply.Recorded {
+		err = errs.E(wire.Denied, "it does not record, which is asked for")
+	}
 	if err != nil {
 		err = errs.As(errs.KindOf(err), err, "the device does not open the tunnel: %s", Readable(errs.UserText(err)))
 		r.set(t.ID, func(one *live) { one.refused = err })
 		r.Gateway.End(t.ID, "refused")
 		return Opening{}, err
+	}
+	if reply.Recorded {
+		t.Signer = reply.Key
+		r.set(t.ID, func(one *live) { one.tunnel.Signer = t.Signer })
 	}
 	opening := Opening{Tunnel: t, DeviceKey: reply.Key, MaxStreams: max(1, min(reply.MaxStreams, maxStreams))}
 	if !t.Inside() {
@@ -136,6 +143,10 @@ func (r *Remote) openable(ctx context.Context, by Requester, id, clientKey strin
 	if err != nil {
 		return t, errs.Wrap("remote: open", err)
 	}
+	t.Record = t.Record || policy.Recording
+	if err := recordable(t); err != nil {
+		return t, r.refuse(ctx, by.Actor, t, err)
+	}
 	switch {
 	case t.State == Requested:
 		return t, errs.E(wire.Conflict, "the tunnel waits for its approval")
@@ -155,18 +166,26 @@ func (r *Remote) openable(ctx context.Context, by Requester, id, clientKey strin
 // skew is how far before now a grant begins, for devices whose clocks are late.
 const skew = 5 * time.Second
 
-func (r *Remote) sign(t Tunnel, by Requester, clientKey string, now time.Time) (wire.SignedGrant, error) {
+func (r *Remote) sign(ctx context.Context, t Tunnel, by Requester, clientKey string, now time.Time) (wire.SignedGrant, error) {
+	key := ""
+	if t.Target.Protocol == wire.ProtocolPTY { // the device may record it by its own policy, too
+		var err error
+		if key, err = r.RecordingKey(ctx, t.Project); err != nil {
+			return wire.SignedGrant{}, errs.Wrap("remote: sign", err)
+		}
+	}
 	approvers := []string{}
 	if t.Approver != "" {
 		approvers = append(approvers, t.Approver)
 	}
-	return wire.SignGrant(r.Key, wire.Grant{
+	signed, err := wire.SignGrant(r.Key, wire.Grant{
 		Version: wire.Version, ID: t.ID, Project: t.Project, Device: t.Device, Serial: t.Serial,
 		By:     wire.Grantee{Kind: string(by.Actor.Kind), ID: by.Actor.ID, Name: by.Actor.Name, Method: by.Method, At: by.At.UnixMilli()},
-		Target: t.Target, ClientKey: clientKey, Gateway: r.DeviceURL,
+		Target: t.Target, Record: t.Record, RecordKey: key, ClientKey: clientKey, Gateway: r.DeviceURL,
 		NotBefore: now.Add(-skew).UnixMilli(), OpenBy: now.Add(openWithin).UnixMilli(), Expires: t.ExpiresAt.UnixMilli(),
 		IdleSeconds: int(idle / time.Second), MaxStreams: maxStreams, Approvers: approvers, Nonce: rand.Text(),
 	})
+	return signed, errs.As(wire.Internal, err, "")
 }
 
 // Extend lets an open tunnel last for ttl from now.
@@ -200,9 +219,9 @@ func (r *Remote) Extend(ctx context.Context, by Requester, id string, ttl time.D
 	if now.Add(ttl).After(t.ExpiresAt) { // it is not made shorter
 		t.ExpiresAt = now.Add(ttl)
 	}
-	signed, err := r.sign(t, by, one.client, now)
+	signed, err := r.sign(ctx, t, by, one.client, now)
 	if err != nil {
-		return t, errs.As(wire.Internal, err, "")
+		return t, err
 	}
 	if err := r.Store.UpdateTunnel(ctx, t, []State{Open}, entry(by.Actor, audit.TunnelExtend, t)); err != nil {
 		return t, errs.Wrap("remote: extend", err)

@@ -53,6 +53,8 @@ type Tunnel struct {
 	Sent       int64
 	Received   int64
 	Streams    int
+	Record     bool   // it is asked for, or the project demands it
+	Signer     string // fingerprint of the device's key, where the device records
 }
 
 // Inside reports whether the user's end of the tunnel is the server, which reads what goes through: it serves web
@@ -63,7 +65,8 @@ func (t Tunnel) Inside() bool {
 
 // Policy is what a project asks for.
 type Policy struct {
-	Approval bool // by one other person
+	Approval  bool // by one other person
+	Recording bool // nothing is opened that is not recorded
 }
 
 // Requester is who acts. The zero Requester is nobody.
@@ -158,6 +161,8 @@ type Config struct {
 	DeviceURL string
 	// SiteURL gives the URL of a web application by the name of its site; nil where the server has no domain for them.
 	SiteURL func(name string) string
+	// RecordingKey gives the public half of a project's recording key.
+	RecordingKey func(ctx context.Context, project wire.Key) (string, error)
 	// Reachable reports whether a device may be reached at all: it exists and is not suspended.
 	Reachable func(project wire.Key, serial wire.Serial) bool
 	// MayApprove reports whether a user may still approve a tunnel: they could have it themselves.
@@ -226,12 +231,14 @@ type told struct {
 	Received int64  `json:"received,omitempty"`
 	Streams  int    `json:"streams,omitempty"`
 	Duration string `json:"duration,omitempty"`
+	Record   bool   `json:"record,omitempty"`
+	Signer   string `json:"signer,omitempty"`
 }
 
 func tell(t Tunnel) told {
 	out := told{
 		Tunnel: t.ID, Target: t.Target.String(), State: t.State, EndToEnd: t.EndToEnd, Reason: t.Reason, TTL: t.TTL.String(), Approver: t.Approver,
-		Ended: t.Ended, Sent: t.Sent, Received: t.Received, Streams: t.Streams,
+		Ended: t.Ended, Sent: t.Sent, Received: t.Received, Streams: t.Streams, Record: t.Record, Signer: t.Signer,
 	}
 	if t.Inside() {
 		out.Via = "browser"

@@ -1,6 +1,7 @@
 package remote_test
 
 import (
+	"bytes"
 	"context"
 	"crypto/ed25519"
 	"encoding/base64"
@@ -99,6 +100,8 @@ type stage struct {
 	public ed25519.PublicKey
 }
 
+var recordingKey = base64.StdEncoding.EncodeToString(bytes.Repeat([]byte{9}, 32))
+
 var fingerprint = base64.StdEncoding.EncodeToString(make([]byte, 32))
 
 func newStage(t *testing.T) *stage {
@@ -124,7 +127,8 @@ func newStage(t *testing.T) *stage {
 			defer s.far.mu.Unlock()
 			return !s.far.revoked[user]
 		},
-		Log: slog.New(slog.DiscardHandler), Now: func() time.Time {
+		RecordingKey: func(context.Context, wire.Key) (string, error) { return recordingKey, nil },
+		Log:          slog.New(slog.DiscardHandler), Now: func() time.Time {
 			s.far.mu.Lock()
 			defer s.far.mu.Unlock()
 			return time.Now().Add(s.far.later)
@@ -380,5 +384,60 @@ func TestARequestThatMakesNoSenseIsRefused(t *testing.T) {
 	}
 	if got := s.state(tunnel.ID); got.State != remote.Closed {
 		t.Errorf("got %+v", got)
+	}
+}
+
+// A project that demands recordings has no way around them, and a device that does not record opens nothing there.
+func TestWhatMustBeRecordedIsAShellOfADeviceThatRecords(t *testing.T) {
+	t.Parallel()
+	s := newStage(t)
+	ann := person("ann")
+	if _, err := s.Request(t.Context(), ann, s.device, remote.Ask{Target: ask.Target, Record: true}); errs.KindOf(err) != wire.Denied {
+		t.Errorf("a recorded connection: %v", err)
+	}
+	before, err := s.Request(t.Context(), ann, s.device, ask)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := s.SetPolicy(t.Context(), ann.Actor, s.device.Project, remote.Policy{Recording: true}); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := s.OpenTunnel(t.Context(), ann, before.ID, fingerprint); errs.KindOf(err) != wire.Denied || !strings.Contains(errs.UserText(err), "only shells") {
+		t.Errorf("asked for before the project demanded it: %v", err)
+	}
+	if _, err := s.Request(t.Context(), ann, s.device, ask); errs.KindOf(err) != wire.Denied {
+		t.Errorf("asked for after that: %v", err)
+	}
+	shell := remote.Ask{Target: wire.PTY, EndToEnd: true}
+	for _, records := range []bool{false, true} {
+		s.far.mu.Lock()
+		s.far.reply.Recorded = records
+		s.far.mu.Unlock()
+		asked, err := s.Request(t.Context(), ann, s.device, shell)
+		if err != nil || !asked.Record {
+			t.Fatalf("%+v, %v", asked, err)
+		}
+		opening, err := s.OpenTunnel(t.Context(), ann, asked.ID, fingerprint)
+		if !records {
+			if errs.KindOf(err) != wire.Denied || !strings.Contains(errs.UserText(err), "does not record") || s.far.reason(asked.ID) == "" {
+				t.Errorf("a device that does not record: %v", err)
+			}
+			continue
+		}
+		if err != nil || opening.Tunnel.Signer != fingerprint {
+			t.Fatalf("%+v, %v", opening.Tunnel, err)
+		}
+		if err := s.Opened(t.Context(), asked.ID); err != nil {
+			t.Fatal(err)
+		}
+		if kept, err := s.store.Tunnel(t.Context(), asked.ID); err != nil || !kept.Record || kept.Signer != fingerprint {
+			t.Errorf("%+v, %v", kept, err)
+		}
+	}
+	s.far.mu.Lock()
+	defer s.far.mu.Unlock()
+	g, err := s.far.grants[len(s.far.grants)-1].Verify(s.public)
+	if err != nil || !g.Record || g.RecordKey != recordingKey {
+		t.Errorf("granted: %+v, %v", g, err)
 	}
 }

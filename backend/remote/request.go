@@ -19,6 +19,7 @@ type Ask struct {
 	EndToEnd bool
 	TTL      time.Duration // zero: DefaultTTL
 	Reason   string
+	Record   bool
 }
 
 func (a *Ask) check() error {
@@ -70,7 +71,19 @@ func (r *Remote) Request(ctx context.Context, by Requester, d Device, a Ask) (Tu
 	if policy.Approval {
 		t.State = Requested
 	}
+	t.Record = a.Record || policy.Recording
+	if err := recordable(t); err != nil {
+		return Tunnel{}, err
+	}
 	return t, errs.Wrap("remote: request", r.Store.InsertTunnel(ctx, t, entry(by.Actor, audit.TunnelRequest, t)))
+}
+
+// recordable refuses what cannot be recorded where a recording is asked for.
+func recordable(t Tunnel) error {
+	if t.Record && t.Target.Protocol != wire.ProtocolPTY {
+		return errs.E(wire.Denied, "only shells can be recorded, and a recording is asked for: by you, or by the project; see bulkhead tunnel policy show")
+	}
+	return nil
 }
 
 var errStale = errs.E(wire.Denied, "show your second factor again: a tunnel asks for one that was shown in the last five minutes")

@@ -13,7 +13,11 @@ import (
 
 // deviceProcedures are offered in a device realm.
 func (s *seat) deviceProcedures() []procedure {
-	return []procedure{{wire.Assignments.URI, wampx.Exact, s.assignments}}
+	offers := []procedure{{wire.Assignments.URI, wampx.Exact, s.assignments}}
+	if s.server.config.Recordings != nil {
+		offers = append(offers, procedure{wire.RecordChunk.URI, wampx.Exact, s.recordChunk})
+	}
+	return offers
 }
 
 // assignments answers an agent for the device that its session is, whatever the request says.

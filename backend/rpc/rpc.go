@@ -17,6 +17,7 @@ import (
 	"github.com/gammazero/nexus/v3/wamp"
 
 	"bulkhead/backend/databackend"
+	"bulkhead/backend/recording"
 	"bulkhead/internal/lifecycle"
 	"bulkhead/internal/logkey"
 	"bulkhead/realms"
@@ -45,13 +46,19 @@ type Assignments interface {
 	Assignments(ctx context.Context, serial wire.Serial) (wire.AssignmentsReply, error)
 }
 
-// Config is what a Server needs. All of it is required but Log.
+// Recordings keeps what devices record.
+type Recordings interface {
+	Append(ctx context.Context, by recording.Device, c wire.RecordingChunk) error
+}
+
+// Config is what a Server needs. All of it is required but Recordings and Log.
 type Config struct {
 	Router        Router
 	Installations Installations
 	Ingest        Ingest
 	Reader        databackend.Reader
 	Assignments   Assignments
+	Recordings    Recordings // nil: none are kept
 	Log           *slog.Logger
 }
 

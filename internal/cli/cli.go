@@ -108,7 +108,7 @@ func (inv *invocation) root() *cobra.Command {
 	root.AddCommand(
 		inv.devCommand(), inv.serveCommand(), inv.configCommand(), inv.versionCommand(), inv.doctorCommand(), inv.contextCommand(), inv.loginCommand(), inv.logoutCommand(), inv.whoamiCommand(),
 		inv.projectCommand(), inv.appCommand(), inv.deviceCommand(), inv.realmCommand(), inv.sessionCommand(), inv.apikeyCommand(), inv.privilegeCommand(), inv.groupCommand(), inv.memberCommand(), inv.providerCommand(), inv.userCommand(), inv.serviceAccountCommand(), inv.keysCommand(),
-		inv.tunnelCommand(), inv.sshCommand(), inv.callCommand(), inv.publishCommand(), inv.subscribeCommand(), inv.historyCommand(), inv.dbCommand(), inv.auditCommand(),
+		inv.tunnelCommand(), inv.sshCommand(), inv.recordingCommand(), inv.callCommand(), inv.publishCommand(), inv.subscribeCommand(), inv.historyCommand(), inv.dbCommand(), inv.auditCommand(),
 	)
 	return root
 }

@@ -36,7 +36,7 @@ var sentVariables = []string{"LANG", "LC_ALL", "LC_CTYPE", "LC_MESSAGES", "COLOR
 func (inv *invocation) sshCommand() *cobra.Command {
 	var stdio, reason string
 	var ttl time.Duration
-	var terminal bool
+	var terminal, record bool
 	c := &cobra.Command{
 		Use: "ssh DEVICE [COMMAND...]", Short: "A shell on a device, from its agent; or the way for OpenSSH to a device that runs its own", Args: arguments(1, -1),
 		Example: "  bulkhead ssh plant-a/press-1\n  bulkhead ssh plant-a/press-1 uptime\n" +
@@ -47,9 +47,13 @@ func (inv *invocation) sshCommand() *cobra.Command {
 	c.Flags().StringVar(&reason, "reason", "", "why, for the record")
 	c.Flags().DurationVar(&ttl, "ttl", time.Hour, "how long it may last, at most 8h")
 	c.Flags().BoolVarP(&terminal, "tty", "t", false, "a terminal for a command too")
+	c.Flags().BoolVar(&record, "record", false, "have the device record what is shown; see bulkhead recording list")
 	c.RunE = func(c *cobra.Command, args []string) error {
 		if stdio == "" {
-			return inv.shell(c.Context(), args[0], strings.Join(args[1:], " "), terminal, httpapi.TerminalCreate{TTLSeconds: int64(ttl / time.Second), Reason: reason})
+			return inv.shell(c.Context(), args[0], strings.Join(args[1:], " "), terminal, httpapi.TerminalCreate{TTLSeconds: int64(ttl / time.Second), Reason: reason, Record: record})
+		}
+		if record {
+			return usage(c, "--record: only shells can be recorded")
 		}
 		if len(args) > 1 {
 			return usage(c, "--stdio takes no command")
@@ -93,6 +97,9 @@ func (inv *invocation) shell(ctx context.Context, device, command string, termin
 		return err
 	}
 	defer p.close(ctx)
+	if p.tunnel.Recorded && isTerminal(inv.Err) {
+		fmt.Fprintln(inv.Err, "this shell is recorded")
+	}
 	s, err := p.stream(ctx)
 	if err != nil {
 		return err

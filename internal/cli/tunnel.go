@@ -19,7 +19,7 @@ import (
 func tunnelRows(t httpapi.Tunnel) [][]string {
 	return [][]string{
 		{"id", t.ID}, {"device", t.Device}, {"target", t.Target}, {"state", t.State}, {"by", t.ByName}, {"reason", t.Reason},
-		{"end to end", yesNo(t.EndToEnd)}, {"expires", when(t.ExpiresAt)}, {"ended", t.Ended},
+		{"end to end", yesNo(t.EndToEnd)}, {"recorded", yesNo(t.Recorded)}, {"expires", when(t.ExpiresAt)}, {"ended", t.Ended},
 	}
 }
 
@@ -100,16 +100,47 @@ func (inv *invocation) tunnelForget() *cobra.Command {
 }
 
 func (inv *invocation) tunnelPolicy() *cobra.Command {
-	rows := func(p httpapi.TunnelPolicy) [][]string { return [][]string{{"approval by another", yesNo(p.Approval)}} }
-	var approval bool
-	set := acting(inv, "set PROJECT --approval=true|false", "Change what a project asks for", arguments(1, 1), func(c *cobra.Command, args []string) (request, error) {
-		return request{method: http.MethodPut, path: path("projects", args[0], "tunnel-policy"), body: httpapi.TunnelPolicy{Approval: approval}}, required(c, "approval")
-	}, rows)
-	set.Flags().BoolVar(&approval, "approval", false, "one other person approves each tunnel")
+	rows := func(p httpapi.TunnelPolicy) [][]string {
+		return [][]string{{"approval by another", yesNo(p.Approval)}, {"only what is recorded", yesNo(p.Recording)}}
+	}
+	set := inv.tunnelPolicySet(rows)
 	return group("policy", "What a project asks for before a tunnel is opened",
 		acting(inv, "show PROJECT", "Show it", arguments(1, 1), func(_ *cobra.Command, args []string) (request, error) {
 			return request{method: http.MethodGet, path: path("projects", args[0], "tunnel-policy")}, nil
 		}, rows), set)
+}
+
+// tunnelPolicySet changes what its flags name and leaves the rest.
+func (inv *invocation) tunnelPolicySet(rows func(httpapi.TunnelPolicy) [][]string) *cobra.Command {
+	var approval, recording bool
+	c := &cobra.Command{Use: "set PROJECT [--approval=true|false] [--recording=true|false]", Short: "Change what a project asks for", Args: arguments(1, 1)}
+	c.Flags().BoolVar(&approval, "approval", false, "one other person approves each tunnel")
+	c.Flags().BoolVar(&recording, "recording", false, "nothing is opened that is not recorded: shells of devices that record")
+	c.RunE = func(c *cobra.Command, args []string) error {
+		if !c.Flags().Changed("approval") && !c.Flags().Changed("recording") {
+			return usage(c, "say what to change: --approval or --recording")
+		}
+		api, err := inv.client()
+		if err != nil {
+			return err
+		}
+		target := path("projects", args[0], "tunnel-policy")
+		p, err := fetch[httpapi.TunnelPolicy](c.Context(), api, request{method: http.MethodGet, path: target})
+		if err != nil {
+			return err
+		}
+		if c.Flags().Changed("approval") {
+			p.Approval = approval
+		}
+		if c.Flags().Changed("recording") {
+			p.Recording = recording
+		}
+		if p, err = fetch[httpapi.TunnelPolicy](c.Context(), api, request{method: http.MethodPut, path: target, body: p}); err != nil {
+			return err
+		}
+		return inv.print(p, func() table { return table{rows: rows(p)} })
+	}
+	return c
 }
 
 // openTunnel is what `tunnel open` tells once the port is there.

@@ -33,6 +33,8 @@ type Config struct {
 	Log       Log      `yaml:"log"`
 	Router    Router   `yaml:"router"`
 	Ingest    Ingest   `yaml:"ingest"`
+
+	Recordings Recordings `yaml:"recordings"`
 }
 
 // TLS names the certificate that the server shows and the authority that devices are given to check it by.
@@ -69,6 +71,13 @@ type Ingest struct {
 	SpillQuota int64 `yaml:"spill_quota_per_project"`
 }
 
+// Recordings has the limits of what is kept of recorded shells.
+type Recordings struct {
+	ProjectQuota int64 `yaml:"project_quota"`
+	DeviceQuota  int64 `yaml:"device_quota"`
+	KeepDays     int   `yaml:"keep_days"`
+}
+
 // Drivers place projects in the database server.
 const (
 	DriverDatabase = "database"
@@ -87,7 +96,8 @@ func Default() Config {
 			JoinTimeout: Duration(5 * time.Second), PingInterval: Duration(20 * time.Second), WriteTimeout: Duration(10 * time.Second),
 			MaxMessage: 16 << 20, MaxPerAddress: 1024, MaxQueuePerClient: 32 << 20,
 		},
-		Ingest: Ingest{SpillQuota: 1 << 30},
+		Ingest:     Ingest{SpillQuota: 1 << 30},
+		Recordings: Recordings{ProjectQuota: 4 << 30, DeviceQuota: 1 << 30, KeepDays: 90},
 	}
 }
 
@@ -192,6 +202,12 @@ func (c Config) check() error {
 	}
 	if c.Ingest.SpillQuota < 1<<20 {
 		fault("ingest.spill_quota_per_project", "want at least 1048576 bytes")
+	}
+	if c.Recordings.ProjectQuota < 1<<20 || c.Recordings.DeviceQuota < 1<<20 {
+		fault("recordings", "project_quota and device_quota: want at least 1048576 bytes")
+	}
+	if c.Recordings.KeepDays < 1 || c.Recordings.KeepDays > 36500 {
+		fault("recordings.keep_days", "want 1 to 36500")
 	}
 	return errors.Join(faults...)
 }

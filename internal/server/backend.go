@@ -103,6 +103,7 @@ func addressOf(text string) databaseAddress {
 
 func (s *Server) makeRouter() (err error) {
 	s.tickets = account.NewTickets(time.Now)
+	s.makeRecordings()
 	s.router, err = router.New(router.Config{
 		Logger: s.log, Tickets: s.tickets, Sink: s.ingest, Limits: s.limits(), Origins: s.options.Config.Origins, Metrics: s.metrics,
 		Rates: rates, Policy: s.policy(),
@@ -111,7 +112,7 @@ func (s *Server) makeRouter() (err error) {
 		return err
 	}
 	s.rpc = rpc.New(rpc.Config{
-		Router: s.router, Installations: s.data.backends, Ingest: s.ingest, Reader: s.data.history, Assignments: assignments{s}, Log: s.log,
+		Router: s.router, Installations: s.data.backends, Ingest: s.ingest, Reader: s.data.history, Assignments: assignments{s}, Recordings: s.recordings, Log: s.log,
 	})
 	return nil
 }
@@ -163,6 +164,7 @@ func (s *Server) makeAssets(ctx context.Context, keyring *secret.Keyring) error 
 	if err != nil {
 		return errs.As(wire.Invalid, err, "the authority %s cannot be read", s.caFile)
 	}
+	s.recordings.Refusals = s.refusals // made after it; no device comes before the assets are there
 	grantKey, err := ensureGrantKey(s.file("grant.key"))
 	if err != nil {
 		return errs.As(wire.Invalid, err, "the key that signs grants cannot be used")
@@ -183,6 +185,7 @@ func (s *Server) makeAssets(ctx context.Context, keyring *secret.Keyring) error 
 		return err
 	}
 	s.group.Go(s.assets.Run)
+	s.group.Go(s.recordings.Run)
 	s.group.Go(func(ctx context.Context) { s.tickets.Serve(ctx, s.endLogin) })
 	s.group.Go(s.logins.Serve)
 	s.group.Go(s.refusals.Serve)
@@ -194,7 +197,7 @@ func (s *Server) makeAssets(ctx context.Context, keyring *secret.Keyring) error 
 func (s *Server) api() (http.Handler, error) {
 	api, err := httpapi.New(httpapi.Config{
 		Assets: s.assets, Keys: s.keys, Logins: s.logins, Users: s.users, Services: s.services, Refusals: s.refusals, Tickets: s.tickets, Sessions: sessions{s.router}, Backends: s.data, Audit: s.audit.log, AuditKey: s.audit.key.Verifier, AuditText: s.audit.key.Public,
-		Authorizer: s.authorizer(), Granting: s.privileges.granting, Remote: s.remote, Replays: db.NewReplays(s.db), Sealer: s.sealer, Rotation: s.rotation, Metrics: s.metrics, Log: s.log, Now: time.Now,
+		Authorizer: s.authorizer(), Granting: s.privileges.granting, Remote: s.remote, Recordings: s.recordings, Replays: db.NewReplays(s.db), Sealer: s.sealer, Rotation: s.rotation, Metrics: s.metrics, Log: s.log, Now: time.Now,
 		Version: s.options.Version, Providers: s.Providers(), PublicURL: s.public,
 	})
 	if err == nil {

@@ -28,6 +28,7 @@ import (
 	"bulkhead/backend/audit"
 	"bulkhead/backend/databackend"
 	"bulkhead/backend/httpapi"
+	"bulkhead/backend/recording"
 	"bulkhead/backend/remote"
 	"bulkhead/backend/rotation"
 	"bulkhead/backend/rpc"
@@ -98,6 +99,7 @@ type Server struct {
 	grants     *devicegrant.Grants
 	assets     *asset.Assets
 	remote     *remote.Remote
+	recordings *recording.Recordings
 	gateway    *gateway.Gateway
 	audit      *auditing
 	privileges *privileges

@@ -41,12 +41,9 @@ func Register[Req, Rep any](ctx context.Context, s *Session, p wire.Procedure[Re
 	handler func(ctx context.Context, in *Invocation, req Req) (Rep, error),
 ) (*Registration, error) {
 	return s.RegisterURI(ctx, p.URI, o, func(ctx context.Context, in *Invocation) (Result, error) {
-		var req Req
-		if len(in.Args) > 0 {
-			var err error
-			if req, err = into[Req](in.Args[0]); err != nil {
-				return Result{}, errs.As(wire.Invalid, err, "args[0] is not what %s takes", in.Procedure)
-			}
+		req, err := Argument[Req](in)
+		if err != nil {
+			return Result{}, err
 		}
 		rep, err := handler(ctx, in, req)
 		if err != nil {
@@ -125,4 +122,14 @@ func (r *Registration) Close(ctx context.Context) error {
 		return &wamp.Unregister{Request: id, Registration: r.id}
 	})
 	return errs.Wrap("unregister "+r.uri, err)
+}
+
+// Argument gives the first argument of an invocation; the zero value where there is none.
+func Argument[T any](in *Invocation) (v T, err error) {
+	if len(in.Args) > 0 {
+		if v, err = into[T](in.Args[0]); err != nil {
+			return v, errs.As(wire.Invalid, err, "args[0] is not what %s takes", in.Procedure)
+		}
+	}
+	return v, nil
 }
