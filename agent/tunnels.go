@@ -47,6 +47,9 @@ func (a *Agent) offerTunnels(ctx context.Context, s *wampx.Session) error {
 	if err := offerOne(ctx, s, wire.TunnelOpen(project, device), a.tunnels.Open); err != nil {
 		return err
 	}
+	if err := offerOne(ctx, s, wire.TerminalAsk(project, device), a.tunnels.Ask); err != nil {
+		return err
+	}
 	err := offerOne(ctx, s, wire.TunnelExtend(project, device), func(ctx context.Context, r wire.TunnelExtendRequest) (wire.TunnelDone, error) {
 		return wire.TunnelDone{}, a.tunnels.Extend(ctx, r)
 	})

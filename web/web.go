@@ -1,10 +1,13 @@
-// Package web has the templates, the stylesheet and the marks of the pages that people see.
+// Package web has the templates, the stylesheets and the marks of the pages that people see.
 //
-// It promises that a page needs no script, loads nothing from elsewhere, and has no style or script within it, so that the
-// strictest content security policy fits.
+// It promises that no page but the terminal needs a script, that none loads anything from elsewhere, and that none has a
+// style or script within it, so that a strict content security policy fits. What stands in xterm/ is other people's, as
+// they publish it; its README.md says which and how to renew it.
 package web
 
 import (
+	"bytes"
+	"compress/gzip"
 	"crypto/sha256"
 	"embed"
 	"encoding/hex"
@@ -13,12 +16,13 @@ import (
 	"io/fs"
 	"path"
 	"strings"
+	"sync"
 )
 
 //go:embed templates/*.html
 var templates embed.FS
 
-//go:embed static/*
+//go:embed static/* xterm/*.js xterm/*.css
 var static embed.FS
 
 // Pages parses every page within the layout that all share. The name of a page is that of its file without ".html".
@@ -44,29 +48,48 @@ func Pages(functions template.FuncMap) (map[string]*template.Template, error) {
 
 // Asset is a file that pages refer to. Its path has a hash of what is in it, so it may be kept for ever.
 type Asset struct {
-	Path string
-	Type string
-	Body []byte
+	Path   string
+	Type   string
+	Body   []byte
+	Packed []byte // Body by gzip; nil where that is hardly smaller
 }
 
 // Prefix is where assets are served.
 const Prefix = "/static/"
 
-var types = map[string]string{".css": "text/css; charset=utf-8", ".svg": "image/svg+xml"}
+var types = map[string]string{".css": "text/css; charset=utf-8", ".svg": "image/svg+xml", ".js": "text/javascript; charset=utf-8"}
 
 // Assets gives the assets by the names of their files.
-func Assets() map[string]Asset {
+func Assets() map[string]Asset { return assets() }
+
+var assets = sync.OnceValue(func() map[string]Asset {
 	assets := map[string]Asset{}
-	entries, _ := static.ReadDir("static") // embedded
-	for _, entry := range entries {
-		name := entry.Name()
-		body, _ := static.ReadFile("static/" + name)
-		sum := sha256.Sum256(body)
-		extension := path.Ext(name)
-		assets[name] = Asset{
-			Path: Prefix + strings.TrimSuffix(name, extension) + "-" + hex.EncodeToString(sum[:6]) + extension,
-			Type: types[extension], Body: body,
+	for _, folder := range []string{"static", "xterm"} {
+		entries, _ := static.ReadDir(folder) // embedded
+		for _, entry := range entries {
+			body, _ := static.ReadFile(folder + "/" + entry.Name())
+			assets[entry.Name()] = assetOf(entry.Name(), body)
 		}
 	}
 	return assets
+})
+
+func assetOf(name string, body []byte) Asset {
+	sum := sha256.Sum256(body)
+	extension := path.Ext(name)
+	return Asset{
+		Path: Prefix + strings.TrimSuffix(name, extension) + "-" + hex.EncodeToString(sum[:6]) + extension,
+		Type: types[extension], Body: body, Packed: packed(body),
+	}
+}
+
+func packed(body []byte) []byte {
+	var out bytes.Buffer
+	w := gzip.NewWriter(&out)
+	_, _ = w.Write(body) // a buffer takes all
+	_ = w.Close()
+	if out.Len() > len(body)*9/10 {
+		return nil
+	}
+	return out.Bytes()
 }

@@ -1,7 +1,12 @@
 package web_test
 
 import (
+	"bytes"
+	"compress/gzip"
+	"crypto/sha256"
+	"encoding/hex"
 	"html/template"
+	"io"
 	"io/fs"
 	"os"
 	"regexp"
@@ -48,7 +53,8 @@ func TestNoTemplateHasScriptOrStyleWithinOrLoadsFromElsewhere(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		if found := inline.FindAllString(string(text), -1); found != nil {
+		own := strings.ReplaceAll(string(text), `<script src="{{asset `, "") // a file of ours, of which the terminal has some
+		if found := inline.FindAllString(own, -1); found != nil {
 			t.Errorf("%s: %q", file, found)
 		}
 	}
@@ -87,9 +93,64 @@ func TestTheStylesheetLoadsNothingAndKnowsLightAndDark(t *testing.T) {
 	}
 }
 
+func TestOnlyTheTerminalNeedsAScript(t *testing.T) {
+	t.Parallel()
+	files, _ := fs.Glob(os.DirFS("."), "templates/*.html")
+	for _, file := range files {
+		text, err := os.ReadFile(file)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if has := strings.Contains(string(text), "<script"); has != (file == "templates/terminal.html") {
+			t.Errorf("%s: has a script: %v", file, has)
+		}
+	}
+}
+
+// published are the files of others, with the hashes of what npm serves: @xterm/xterm 6.0.0 and @xterm/addon-fit 0.11.0.
+var published = map[string]string{
+	"xterm/xterm.js":    "14903579ff54664cd72f8e8699e6961a6272c21863ec1c3b118cdc8af5d4a972",
+	"xterm/xterm.css":   "854a7c0fb70e8b1a083c16797ab827299fb18744f5ad34f227b48337e33293c6",
+	"xterm/fit.js":      "ba3ea256ce0620a0992a197d6c9baea64823fc93d8da07a9e366ca9943c18527",
+	"xterm/LICENSE":     "b569f629d00f2626a8100df2a1798210535621e42164dfd426a6fe5aac7b0ccd",
+	"xterm/LICENSE.fit": "e256f01188af527e4d06d21d06fbf785ae9c50d4b328bf03cbe0ba7f0aa4228f",
+}
+
+func TestWhatIsOthersIsAsTheyPublishIt(t *testing.T) {
+	t.Parallel()
+	for file, want := range published {
+		text, err := os.ReadFile(file)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if sum := sha256.Sum256(text); hex.EncodeToString(sum[:]) != want {
+			t.Errorf("%s is %x", file, sum)
+		}
+	}
+}
+
+func TestWhatIsPackedIsTheSame(t *testing.T) {
+	t.Parallel()
+	for name, a := range web.Assets() {
+		if a.Packed == nil {
+			continue
+		}
+		r, err := gzip.NewReader(bytes.NewReader(a.Packed))
+		if err != nil {
+			t.Fatal(err)
+		}
+		if body, err := io.ReadAll(r); err != nil || !bytes.Equal(body, a.Body) {
+			t.Errorf("%s: %v", name, err)
+		}
+	}
+	if a := web.Assets()["xterm.js"]; len(a.Packed) == 0 || len(a.Packed) > len(a.Body)/3 {
+		t.Errorf("the largest is packed to %d of %d bytes", len(a.Packed), len(a.Body))
+	}
+}
+
 func TestThePathOfAnAssetTellsWhatIsInIt(t *testing.T) {
 	t.Parallel()
-	form := regexp.MustCompile(`^/static/[a-z]+-[0-9a-f]{12}\.(css|svg)$`)
+	form := regexp.MustCompile(`^/static/[a-z]+-[0-9a-f]{12}\.(css|svg|js)$`)
 	for name, a := range web.Assets() {
 		if !form.MatchString(a.Path) || a.Type == "" || len(a.Body) == 0 {
 			t.Errorf("%s: %q %q", name, a.Path, a.Type)

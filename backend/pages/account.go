@@ -70,6 +70,7 @@ func (p *Pages) account(w http.ResponseWriter, r *request) error {
 // notices are what was done before a page is shown. The address names one of them and has no text of its own.
 var notices = map[string]string{
 	"ended": "That login has ended.", "others": "All other logins have ended.", "revoked": "The key is revoked.",
+	"terminal": "The terminal has ended.",
 }
 
 func (p *Pages) endLogin(w http.ResponseWriter, r *request) error {

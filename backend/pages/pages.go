@@ -1,7 +1,7 @@
 // Package pages serves what people see in a browser: logging in with a password or a provider, the second factor, the
-// approval of command lines, and their own account.
+// approval of command lines, their own account, and terminals on devices.
 //
-// It promises that no page needs a script or loads anything from elsewhere; that a form counts only when this server's own
+// It promises that no page but a terminal needs a script, and that none loads anything from elsewhere; that a form counts only when this server's own
 // page sent it; that nobody is sent on to another site by what a request says; that a login which was not raised by a
 // second factor sees nothing but the way to it; that the cookie changes whenever what it opens does; that what needs a
 // fresh second factor asks for one and then goes on with what was asked; and that nothing of a page is kept on the way.
@@ -69,6 +69,7 @@ type Config struct {
 	Providers Providers
 	Devices   Devices
 	Keys      Keys
+	Terminals Terminals
 	Projects  Projects
 	Noter     account.Noter // takes what was refused here; the others keep their own record
 	Public    string        // the origin of this server
@@ -84,17 +85,18 @@ type Pages struct {
 	crossOrigin *http.CrossOriginProtection
 	handler     http.Handler
 	bodyTimeout time.Duration
+	tickets     *tickets
 }
 
 var _ http.Handler = (*Pages)(nil)
 
 // New makes the pages.
 func New(c Config) (*Pages, error) {
-	if c.Logins == nil || c.Providers == nil || c.Devices == nil || c.Keys == nil || c.Projects == nil || c.Noter == nil || c.Public == "" || c.Log == nil || c.Now == nil {
+	if c.Logins == nil || c.Providers == nil || c.Devices == nil || c.Keys == nil || c.Terminals == nil || c.Projects == nil || c.Noter == nil || c.Public == "" || c.Log == nil || c.Now == nil {
 		return nil, errors.New("pages: New: something required is missing in Config")
 	}
 	c.Public = strings.TrimSuffix(c.Public, "/")
-	p := &Pages{Config: c, crossOrigin: http.NewCrossOriginProtection(), bodyTimeout: bodyTimeout}
+	p := &Pages{Config: c, crossOrigin: http.NewCrossOriginProtection(), bodyTimeout: bodyTimeout, tickets: newTickets(c.Now)}
 	var err error
 	if p.templates, err = web.Pages(p.functions()); err != nil {
 		return nil, err
@@ -135,6 +137,11 @@ func (p *Pages) routes() http.Handler {
 	full("GET /account/keys", p.keys)
 	fresh("POST /account/keys", "To make an API key, enter the code that your authenticator app shows now.", p.createKey)
 	full("POST /account/keys/revoke", p.revokeKey)
+	full("GET /terminal", p.terminals)
+	full("GET /terminal/{project}/{device}", p.askTerminal)
+	fresh("POST /terminal/{project}/{device}", "To open a terminal, enter the code that your authenticator app shows now.", p.openTerminal)
+	full("GET /terminal/{id}", p.terminal)
+	full("POST /terminal/{id}", p.endTerminal)
 	for _, asset := range web.Assets() {
 		mux.Handle("GET "+asset.Path, static(asset))
 	}
@@ -144,9 +151,27 @@ func (p *Pages) routes() http.Handler {
 
 // static serves a file whose path changes with what is in it.
 func static(asset web.Asset) http.Handler {
-	return http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {
+	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		w.Header().Set("Cache-Control", "public, max-age=31536000, immutable")
 		w.Header().Set("Content-Type", asset.Type)
-		_, _ = w.Write(asset.Body) // who has gone needs no answer
+		body := asset.Body
+		if asset.Packed != nil {
+			w.Header().Set("Vary", "Accept-Encoding")
+			if takesGzip(r) {
+				w.Header().Set("Content-Encoding", "gzip")
+				body = asset.Packed
+			}
+		}
+		_, _ = w.Write(body) // who has gone needs no answer
 	})
+}
+
+// takesGzip reads the header as far as browsers use it: who gives weights is sent what needs none.
+func takesGzip(r *http.Request) bool {
+	for encoding := range strings.SplitSeq(r.Header.Get("Accept-Encoding"), ",") {
+		if strings.TrimSpace(encoding) == "gzip" {
+			return true
+		}
+	}
+	return false
 }

@@ -24,6 +24,11 @@ func (s *Server) ExtendTunnel(ctx context.Context, project, device wire.Key, r w
 	return err
 }
 
+// AskTerminal asks a device how it would serve a shell that the gateway reads.
+func (s *Server) AskTerminal(ctx context.Context, project, device wire.Key) (wire.TerminalAskReply, error) {
+	return callAgent(ctx, s, project, wire.TerminalAsk(project, device), wire.TerminalAskRequest{})
+}
+
 // callAgent calls a function of an agent's in its device realm.
 func callAgent[Req, Rep any](ctx context.Context, s *Server, project wire.Key, p wire.Procedure[Req, Rep], r Req) (Rep, error) {
 	var none Rep

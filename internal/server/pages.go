@@ -14,13 +14,14 @@ import (
 // servePages adds what people see in a browser, which is also told of what is not there.
 func (s *Server) servePages(mux *http.ServeMux) error {
 	made, err := pages.New(pages.Config{
-		Logins: s.logins, Providers: s.relyingParty(), Devices: s.grants, Keys: s.keys, Projects: s.projectsSeen, Noter: s.refusals,
+		Logins: s.logins, Providers: s.relyingParty(), Devices: s.grants, Keys: s.keys, Terminals: terminals{s}, Projects: s.projectsSeen, Noter: s.refusals,
 		Public: s.public, Log: s.log, Now: time.Now, Version: s.options.Version,
 	})
 	if err != nil {
 		return err
 	}
 	mux.Handle("/", made)
+	s.serveTerminals(mux, made)
 	return nil
 }
 

@@ -45,6 +45,7 @@ import (
 	"bulkhead/realms"
 	"bulkhead/router"
 	"bulkhead/router/gateway"
+	"bulkhead/router/gateway/terminal"
 	"bulkhead/router/transport"
 	"bulkhead/wire"
 )
@@ -101,6 +102,7 @@ type Server struct {
 	remote     *remote.Remote
 	recordings *recording.Recordings
 	gateway    *gateway.Gateway
+	terminals  *terminal.Terminals
 	audit      *auditing
 	privileges *privileges
 	rest       atomic.Pointer[httpapi.API] // nil until it is made
@@ -274,6 +276,9 @@ func (s *Server) Wait(ctx context.Context) error {
 func (s *Server) Stop(ctx context.Context) error {
 	var faults []error
 	keep := func(err error) { faults = append(faults, err) }
+	if s.terminals != nil {
+		s.terminals.Close() // while their pages can be told
+	}
 	if s.gateway != nil {
 		s.gateway.Close() // while the ends of tunnels can be put on record
 	}

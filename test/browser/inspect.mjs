@@ -57,12 +57,15 @@ function structure() {
     }
   }
   for (const e of all('input:not([type=hidden]), select, textarea')) {
-    if (e.labels.length === 0) faults.push(`${e.tagName} ${e.name} has no label`);
+    if (e.labels.length === 0 && !e.ariaLabel) faults.push(`${e.tagName} ${e.name} has no label`);
     if (!e.autocomplete && ['text', 'password', 'email'].includes(e.type)) faults.push(`${e.name} says nothing of autocomplete`);
   }
   for (const e of all('img:not([alt])')) faults.push(`image without alt: ${e.src}`);
   for (const e of all('[tabindex]')) if (e.tabIndex > 0) faults.push('a positive tabindex');
-  for (const e of all('[style], style, script')) faults.push(`${e.tagName} has style or script within`);
+  for (const e of all('[style], style, script')) {
+    if (e.closest('.xterm') || (e.src && !e.text)) continue; // the terminal's own script makes them, as the policy lets it
+    faults.push(`${e.tagName} has style or script within`);
+  }
   for (const e of all('[onclick], [onload], [onsubmit]')) faults.push(`${e.tagName} has a handler`);
   const first = document.querySelector('a, button, input, select, summary');
   if (!first?.matches('a[href="#content"]') || !document.querySelector('main#content')) faults.push('no skip link at the start');

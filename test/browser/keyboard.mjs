@@ -53,7 +53,7 @@ await browser(async (tab) => {
   step('one logs in by the keyboard alone');
 
   const stops = await walk(tab);
-  const wanted = ['Skip to the content', 'Bulkhead', 'Overview', 'Account', 'API keys', 'Log out', 'Set up again'];
+  const wanted = ['Skip to the content', 'Bulkhead', 'Overview', 'Terminals', 'Account', 'API keys', 'Log out', 'Set up again'];
   must(wanted.every((name, i) => stops[i] === name), `the order is ${stops.join(', ')}`);
   step('the focus is always seen, and goes from the top to the bottom');
 

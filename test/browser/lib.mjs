@@ -39,6 +39,8 @@ export async function browser(run, options = {}) {
     if (options.guest) await context.route((u) => ![world.api, options.guest].includes(u.origin) && u.protocol !== 'data:', (route) => route.abort());
     context.on('page', (other) => faults.push(`opened another page: ${other.url()}`));
     await run(tab, context);
+  } catch (e) {
+    throw faults.length === 0 ? e : new Error(`the browser complained:\n  ${faults.join('\n  ')}`, { cause: e });
   } finally {
     await context.close();
     rmSync(profile, { recursive: true, force: true });
