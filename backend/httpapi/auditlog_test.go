@@ -178,7 +178,7 @@ const (
 	byKeys    = "needs the key file of a server: backend/rotation and internal/server"
 )
 
-// onlyRefused are the operations that this test cannot make succeed: why, and where they do.
+// onlyRefused are the operations that one alone cannot make succeed, and why. TestWhatTakesTwoLeavesExactlyItsEntriesToo does.
 var onlyRefused = map[string]string{
 	"accept-transfer": byOther, "decline-transfer": byOther, "leave-project": "asked by the member itself: backend/privilege/granting",
 	"remove-owner":   "the only owner stays: backend/privilege/granting",
