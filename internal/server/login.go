@@ -33,7 +33,7 @@ func (s *Server) deriver() password.Deriver {
 	if len(s.options.Hasher) == 0 {
 		return password.Here{}
 	}
-	s.hashes = apart.New(s.options.Hasher[0], s.options.Hasher[1:], password.MaxWorkers, s.log)
+	s.hashes = apart.New(s.options.Hasher[0], s.options.Hasher[1:], password.Workers(), s.log)
 	return s.hashes
 }
 

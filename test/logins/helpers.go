@@ -113,7 +113,7 @@ const (
 	guessers  = 200
 )
 
-// floodOrder is one round of a flood.
+// floodOrder is one round of a flood. Without a time it only connects.
 type floodOrder struct {
 	place
 	Round int
@@ -127,6 +127,7 @@ type flooded struct {
 
 func flood(ctx context.Context, in io.Reader, out io.Writer) error {
 	orders, answers := json.NewDecoder(in), json.NewEncoder(out)
+	var clients []*http.Client
 	for {
 		var o floodOrder
 		if err := orders.Decode(&o); err == io.EOF {
@@ -134,17 +135,29 @@ func flood(ctx context.Context, in io.Reader, out io.Writer) error {
 		} else if err != nil {
 			return err
 		}
-		if err := answers.Encode(o.run(ctx)); err != nil {
+		var became flooded
+		if o.Lasts == 0 {
+			clients = o.connect(ctx)
+		} else {
+			became = o.run(ctx, clients)
+		}
+		if err := answers.Encode(became); err != nil {
 			return err
 		}
 	}
 }
 
-func (o floodOrder) run(ctx context.Context) flooded {
+// connect opens a connection from each address, as who sends once a second keeps one.
+func (o floodOrder) connect(ctx context.Context) []*http.Client {
 	clients := make([]*http.Client, guessers)
 	for i := range clients {
 		clients[i] = o.from(fmt.Sprintf("127.%d.%d.%d", 100+o.Round, 1+i%20, 1+i/20))
+		_, _ = o.send(ctx, clients[i], http.MethodGet, "", "/whoami", nil, nil) // what fails does so again, and is counted then
 	}
+	return clients
+}
+
+func (o floodOrder) run(ctx context.Context, clients []*http.Client) flooded {
 	var wrong, slowed, failed atomic.Int64
 	var all sync.WaitGroup
 	tick := time.NewTicker(time.Second / floodRate)
@@ -154,7 +167,7 @@ func (o floodOrder) run(ctx context.Context) flooded {
 		i := sent % guessers
 		sent++
 		all.Go(func() {
-			status, err := o.send(ctx, clients[i], "", "/login", httpapi.LoginCreate{Name: fmt.Sprintf("user-%d", i), Password: "a wrong password"}, nil)
+			status, err := o.send(ctx, clients[i], http.MethodPost, "", "/login", httpapi.LoginCreate{Name: fmt.Sprintf("user-%d", i), Password: "a wrong password"}, nil)
 			switch {
 			case err == nil && status == http.StatusUnauthorized:
 				wrong.Add(1)

@@ -4,7 +4,7 @@
 //
 // It promises that the server is the program that is shipped, in a process of its own with its defaults and a database of its
 // own; that the flood and the probe of the router are processes of their own as well, so that neither waits for the other's
-// work; that quiet and flooded rounds take turns, each flood from addresses that were never seen; that a ratio is the median of
+// work; that quiet and flooded rounds take turns, each flood over connections from addresses that have not failed yet; that a ratio is the median of
 // those of neighbouring rounds; and that the exit code is 0 only if the goals are met.
 package main
 
@@ -58,8 +58,8 @@ type settings struct {
 func drive(ctx context.Context) error {
 	var s settings
 	flag.StringVar(&s.program, "bulkhead", "", "the program to measure; empty builds it")
-	flag.IntVar(&s.rounds, "rounds", 4, "pairs of a quiet and a flooded round")
-	flag.DurationVar(&s.lasts, "for", 8*time.Second, "how long a round lasts")
+	flag.IntVar(&s.rounds, "rounds", 3, "pairs of a quiet and a flooded round")
+	flag.DurationVar(&s.lasts, "for", 12*time.Second, "how long a round lasts")
 	flag.Parse()
 	dir, err := os.MkdirTemp("", "logins-")
 	if err != nil {

@@ -93,6 +93,9 @@ func (s *served) round(ctx context.Context, n int, prober, flooder *helper, aske
 			return r, errors.New("an honest login failed without a flood")
 		}
 	}
+	if _, err := tell[flooded](flooder, floodOrder{place: s.place, Round: n}); err != nil {
+		return r, err
+	}
 	begun := s.spent()
 	if r.quiet, err = tell[latencies](prober, asked); err != nil {
 		return r, err
@@ -128,7 +131,7 @@ func (s *served) login(ctx context.Context, round, i int) login {
 	defer cancel()
 	client, begun := s.from(fmt.Sprintf("127.9.%d.%d", round+1, i+1)), time.Now()
 	defer client.CloseIdleConnections()
-	status, err := s.send(ctx, client, "", "/login", httpapi.LoginCreate{Name: honest(i), Password: passphrase}, nil)
+	status, err := s.send(ctx, client, http.MethodPost, "", "/login", httpapi.LoginCreate{Name: honest(i), Password: passphrase}, nil)
 	return login{known: i%2 == 0, took: time.Since(begun), ok: err == nil && status == http.StatusOK}
 }
 

@@ -116,12 +116,12 @@ func (p place) from(address string) *http.Client {
 	return &http.Client{Transport: &http.Transport{TLSClientConfig: p.tls(), DialContext: dialer.DialContext, Proxy: nil}}
 }
 
-func (p place) send(ctx context.Context, client *http.Client, token, path string, body, out any) (status int, err error) {
+func (p place) send(ctx context.Context, client *http.Client, method, token, path string, body, out any) (status int, err error) {
 	data, err := json.Marshal(body)
 	if err != nil {
 		return 0, err
 	}
-	r, err := http.NewRequestWithContext(ctx, http.MethodPost, p.API+httpapi.Prefix+path, bytes.NewReader(data))
+	r, err := http.NewRequestWithContext(ctx, method, p.API+httpapi.Prefix+path, bytes.NewReader(data))
 	if err != nil {
 		return 0, err
 	}
@@ -143,7 +143,7 @@ func (p place) send(ctx context.Context, client *http.Client, token, path string
 
 // ask sends what must not be refused.
 func ask[Out any](ctx context.Context, s *served, token, path string, body any) (out Out, err error) {
-	status, err := s.send(ctx, s.from("127.0.0.1"), token, path, body, &out)
+	status, err := s.send(ctx, s.from("127.0.0.1"), http.MethodPost, token, path, body, &out)
 	if err == nil && status >= 300 {
 		err = fmt.Errorf("%s: status %d", path, status)
 	}

@@ -12,7 +12,7 @@ import (
 
 // Limits of those who wait to be hashed. A hash takes some 40 ms.
 const (
-	MaxWorkers = 2 // who are hashed at once
+	maxWorkers = 2
 	patience   = 2500 * time.Millisecond
 )
 
@@ -20,8 +20,8 @@ const (
 // until it is known, by what comes next from where they came, who is who.
 var maxWaiting = [ranks]int{Known: 64, Clean: 256, Failed: 24}
 
-// workers are at most two, and leave half of the processors to others.
-func workers() int { return max(1, min(MaxWorkers, runtime.GOMAXPROCS(0)/2)) }
+// Workers are how many are hashed at once: two at most, and half of the processors are left to others.
+func Workers() int { return max(1, min(maxWorkers, runtime.GOMAXPROCS(0)/2)) }
 
 // Rank says how likely somebody is to be honest.
 type Rank int
@@ -57,7 +57,7 @@ type line struct {
 }
 
 func newLine() *line {
-	l := &line{workers: workers()}
+	l := &line{workers: Workers()}
 	for i := range l.waiting {
 		l.waiting[i] = newQueue(maxWaiting[i])
 	}
