@@ -172,8 +172,13 @@ func (l *lines) String() string {
 // open opens a tunnel and waits for its port.
 func open(t *testing.T, key *string, device, to string, more ...string) *passage {
 	t.Helper()
+	return shared.open(t, key, device, to, more...)
+}
+
+func (w *world) open(t *testing.T, key *string, device, to string, more ...string) *passage {
+	t.Helper()
 	ctx, cancel := context.WithCancel(context.Background())
-	c := shared.command(ctx, key, append([]string{"tunnel", "open", device, "--to", to, "-o", "json"}, more...)...)
+	c := w.command(ctx, key, append([]string{"tunnel", "open", device, "--to", to, "-o", "json"}, more...)...)
 	p := &passage{t: t, told: &lines{}, stop: cancel, done: make(chan error, 1)}
 	out, err := c.StdoutPipe()
 	if err != nil {
