@@ -12,8 +12,9 @@ const (
 	// frameTime is how long one frame may keep a line busy.
 	frameTime = 4 * time.Millisecond
 	leastData = 2 << 10
-	markEvery = 2 * time.Millisecond
-	maxMarks  = 64
+	// markEvery is well below the backlog: what has arrived is only known when a mark is answered.
+	markEvery = 4 * time.Millisecond
+	maxMarks  = 256
 	// probeEvery is how old the shortest round trip may be before it is looked for again.
 	probeEvery = 10 * time.Second
 )
@@ -62,7 +63,7 @@ func (p *pace) allowance() uint64 {
 	a := rate * (p.trip + backlog).Seconds()
 	switch {
 	case p.probing:
-		a = rate * p.trip.Seconds() / 2
+		a = rate * max(p.trip-backlog, p.trip/2).Seconds()
 	case !p.steady:
 		a = max(2*a, firstAllowance)
 	}
@@ -96,7 +97,7 @@ func (p *pace) due(now time.Time, wanted bool) bool {
 	if p.sent == p.marked && !wanted || len(p.marks) >= maxMarks {
 		return false
 	}
-	return wanted || now.Sub(p.markedAt) >= max(markEvery, p.trip/6) || !p.open()
+	return wanted || now.Sub(p.markedAt) >= markEvery || !p.open()
 }
 
 // mark makes a mark. full says that there was more to send than was sent.
