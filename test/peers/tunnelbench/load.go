@@ -202,11 +202,11 @@ func (s *subject) userCPU() time.Duration {
 	return s.user.cpu()
 }
 
-// keys types n keys, one after the other with a pause, and gives how long each took to come back.
-func keys(c net.Conn, n int, pause time.Duration) (all []time.Duration, err error) {
+// keys types for a while and at least n keys, one after the other with a pause, and gives how long each took to come back.
+func keys(c net.Conn, n int, long, pause time.Duration) (all []time.Duration, err error) {
 	key := []byte{'k'}
 	_ = c.SetDeadline(time.Now().Add(time.Minute))
-	for range n {
+	for until := time.Now().Add(long); len(all) < n || time.Now().Before(until); {
 		began := time.Now()
 		if _, err := c.Write(key); err != nil {
 			return all, err

@@ -51,14 +51,14 @@ func keystroke(direction byte) func(context.Context, *bench) (measure, error) {
 			return m, err
 		}
 		defer sc.close()
-		count, rounds := 70, 2
+		length, rounds := 4*time.Second, 2
 		if b.quick {
-			count, rounds = 40, 1
+			length, rounds = 3*time.Second, 1
 		}
 		alone, beside, rates := make([][]time.Duration, len(sc.subjects)), make([][]time.Duration, len(sc.subjects)), make([]float64, len(sc.subjects))
 		for range rounds {
 			for i, s := range sc.subjects {
-				quiet, busy, f, err := s.typing(sc.target, direction, count)
+				quiet, busy, f, err := s.typing(sc.target, direction, length)
 				if err != nil {
 					return m, err
 				}
@@ -79,13 +79,13 @@ func keystroke(direction byte) func(context.Context, *bench) (measure, error) {
 }
 
 // typing types on a connection alone and then beside bulk.
-func (s *subject) typing(t *target, direction byte, count int) (alone, beside []time.Duration, f flow, err error) {
+func (s *subject) typing(t *target, direction byte, length time.Duration) (alone, beside []time.Duration, f flow, err error) {
 	c, err := s.ask(echoes)
 	if err != nil {
 		return nil, nil, f, err
 	}
 	defer c.Close()
-	if alone, err = keys(c, 10, 10*time.Millisecond); err != nil {
+	if alone, err = keys(c, 10, 0, 10*time.Millisecond); err != nil {
 		return nil, nil, f, fmt.Errorf("%s: %w", s.name, err)
 	}
 	full, err := s.pour(t, direction, 1, 0)
@@ -95,7 +95,7 @@ func (s *subject) typing(t *target, direction byte, count int) (alone, beside []
 	defer full.stop()
 	time.Sleep(2 * time.Second)
 	from, began := full.arrived(), time.Now()
-	beside, err = keys(c, count, 20*time.Millisecond)
+	beside, err = keys(c, 5, length, 20*time.Millisecond)
 	return alone[1:], beside, flow{bytes: full.arrived() - from, took: time.Since(began)}, err
 }
 
@@ -262,7 +262,7 @@ func firstByte(s *subject) (time.Duration, error) {
 		return 0, err
 	}
 	defer c.Close()
-	if _, err := keys(c, 1, 0); err != nil {
+	if _, err := keys(c, 1, 0, 0); err != nil {
 		return 0, fmt.Errorf("%s: %w", s.name, err)
 	}
 	return time.Since(began), nil
@@ -476,6 +476,6 @@ func oneByte(s *subject, _ *target) bool {
 		return false
 	}
 	defer c.Close()
-	times, err := keys(c, 5, 0)
+	times, err := keys(c, 5, 0, 0)
 	return err == nil && slices.Max(times) < time.Second
 }

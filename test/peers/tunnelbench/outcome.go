@@ -92,7 +92,9 @@ func (m measure) print(w io.Writer) {
 	}
 }
 
-func slices0(n int) []string { return strings.Split(strings.TrimSuffix(strings.Repeat("---:,", n), ","), ",") }
+func slices0(n int) []string {
+	return strings.Split(strings.TrimSuffix(strings.Repeat("---:,", n), ","), ",")
+}
 
 // merge puts new measures in the place of those of the same name.
 func (o *outcome) merge(older *outcome) {

@@ -17,10 +17,10 @@ import (
 
 // subject is a way from a port here to a target at the device.
 type subject struct {
-	name            string
-	addr            string // where users connect
-	server, agent   *child
-	user            *child // a process at the user's side; nil where there is none
+	name          string
+	addr          string // where users connect
+	server, agent *child
+	user          *child // a process at the user's side; nil where there is none
 }
 
 // route makes a subject: to a target at the far end of a link, or here.

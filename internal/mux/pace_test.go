@@ -1,0 +1,89 @@
+package mux
+
+import (
+	"fmt"
+	"testing"
+	"time"
+)
+
+// answerTo is the answer to a mark on its way.
+type answerTo struct {
+	number uint64
+	at     time.Time
+}
+
+// simulate has a pace fill a line for a while, and gives how much of it was used and how long a byte waited at most, both
+// without the first three seconds.
+func simulate(t *testing.T, bits float64, trip time.Duration) (used float64, waited time.Duration) {
+	t.Helper()
+	var p pace
+	var answers []answerTo
+	now, free := start, start
+	const long = 13 * time.Second // in which the shortest round trip is looked for again
+	settled := start.Add(3*time.Second + 10*trip)
+	var carried int
+	for now.Before(start.Add(long)) {
+		for p.open() {
+			n := p.data()
+			p.passed(now, n)
+			if free.Before(now) {
+				free = now
+			}
+			free = free.Add(time.Duration(float64(n*8) / bits * float64(time.Second)))
+			if now.After(settled) {
+				carried += n
+				waited = max(waited, free.Sub(now))
+			}
+			if p.due(now, false) {
+				answers = append(answers, answerTo{p.mark(now, true), free.Add(trip)})
+			}
+		}
+		if p.due(now, false) {
+			answers = append(answers, answerTo{p.mark(now, true), free.Add(trip)})
+		}
+		if len(answers) == 0 {
+			t.Fatal("it waits for nothing")
+		}
+		now = answers[0].at
+		if err := p.answered(now, answers[0].number); err != nil {
+			t.Fatal(err)
+		}
+		answers = answers[1:]
+	}
+	return float64(carried*8) / bits / now.Sub(settled).Seconds(), waited
+}
+
+func TestALineIsKeptBusyAndLittleWaitsForIt(t *testing.T) {
+	t.Parallel()
+	for _, mbits := range []float64{1, 10, 100, 1000} {
+		for _, trip := range []time.Duration{time.Millisecond, 20 * time.Millisecond, 50 * time.Millisecond, 100 * time.Millisecond, 300 * time.Millisecond} {
+			t.Run(fmt.Sprintf("%v Mbit/s and %v", mbits, trip), func(t *testing.T) {
+				t.Parallel()
+				used, waited := simulate(t, mbits*1e6, trip)
+				// The way is measured a little long, and what is under way is never less than 8 KiB.
+				most := 3*backlog + 10*time.Millisecond + time.Duration(leastAllowance*8/(mbits*1e6)*float64(time.Second))
+				if used < 0.85 || waited > most {
+					t.Errorf("%.0f %% is used, and a byte waits for %v", used*100, waited)
+				}
+			})
+		}
+	}
+}
+
+func TestAnAnswerOutOfOrderIsRefused(t *testing.T) {
+	t.Parallel()
+	var p pace
+	p.passed(start, 100)
+	first := p.mark(start, true)
+	p.passed(start, 100)
+	second := p.mark(start, true)
+	if err := p.answered(start, second); err == nil {
+		t.Error("the second is answered before the first")
+	}
+	if err := p.answered(start, first); err != nil {
+		t.Error(err)
+	}
+	if err := p.answered(start, first); err == nil {
+		t.Error("the first is answered twice")
+	}
+}
