@@ -69,6 +69,7 @@ type attendance struct {
 	keys  *keys
 	over  chan ending   // how it ended; the first counts
 	shown chan struct{} // closed when all that the shell said was sent
+	gone  chan struct{} // closed when nothing more comes from the page
 }
 
 // flush is how long what the shell said last may take to be shown.
@@ -76,7 +77,7 @@ const flush = 5 * time.Second
 
 // attend connects them until one of them has ended, tells the page how, and leaves nothing of it.
 func attend(ctx context.Context, p *page, s *session, shell Shell) {
-	a := &attendance{page: p, shell: s, keys: newKeys(), over: make(chan ending, 3), shown: make(chan struct{})}
+	a := &attendance{page: p, shell: s, keys: newKeys(), over: make(chan ending, 3), shown: make(chan struct{}), gone: make(chan struct{})}
 	var wg sync.WaitGroup
 	defer wg.Wait()
 	defer a.keys.close()
@@ -96,11 +97,11 @@ func attend(ctx context.Context, p *page, s *session, shell Shell) {
 		select {
 		case e := <-a.over:
 			if e.Reason != "" {
-				p.end(e)
+				p.end(e, a.gone)
 			}
 			return
 		case <-ctx.Done():
-			p.end(ending{Reason: "shutdown", Text: "The server is stopping."})
+			p.end(ending{Reason: "shutdown", Text: "The server is stopping."}, a.gone)
 			return
 		case <-tick.C:
 			p.ask()
@@ -110,6 +111,7 @@ func attend(ctx context.Context, p *page, s *session, shell Shell) {
 
 // hear takes what the page sends, and never waits for the shell: what the page has shown must be heard meanwhile.
 func (a *attendance) hear() {
+	defer close(a.gone)
 	for {
 		m, typed, err := a.page.read()
 		if err == nil {
@@ -118,6 +120,7 @@ func (a *attendance) hear() {
 		switch {
 		case errors.Is(err, errProtocol):
 			a.over <- notUnderstood
+			a.page.drain()
 			return
 		case err != nil:
 			a.over <- ending{} // nobody is there to be told

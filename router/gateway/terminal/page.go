@@ -127,14 +127,30 @@ func (p *page) write(kind int, b []byte) error {
 // ask has the browser show that it is there; where it does not, the next read fails.
 func (p *page) ask() { _ = p.ws.WriteControl(websocket.PingMessage, nil, time.Now().Add(time.Second)) }
 
-// end tells the browser how it ended, if it takes that at once, and lets it go.
-func (p *page) end(e ending) {
+// end tells the browser how it ended, if it takes that at once, and lets it go. What it still sends is read until it has
+// gone, or the last message could be lost with it; by whoever reads until then, where gone is not nil.
+func (p *page) end(e ending, gone <-chan struct{}) {
 	patience := time.AfterFunc(linger, p.cut)
 	defer patience.Stop()
-	if p.tell(wire.TerminalMessage{Type: wire.TerminalEnd, Reason: e.Reason, Code: e.Code, Text: e.Text}) == nil {
-		_ = p.ws.WriteControl(websocket.CloseMessage, websocket.FormatCloseMessage(websocket.CloseNormalClosure, ""), time.Now().Add(linger))
+	defer p.cut()
+	if p.tell(wire.TerminalMessage{Type: wire.TerminalEnd, Reason: e.Reason, Code: e.Code, Text: e.Text}) != nil {
+		return
 	}
-	p.cut()
+	_ = p.ws.WriteControl(websocket.CloseMessage, websocket.FormatCloseMessage(websocket.CloseNormalClosure, ""), time.Now().Add(linger))
+	if gone == nil {
+		p.drain()
+		return
+	}
+	<-gone
+}
+
+// drain reads until the browser has gone.
+func (p *page) drain() {
+	for {
+		if _, _, err := p.ws.NextReader(); err != nil {
+			return
+		}
+	}
 }
 
 // cut closes the connection. Whatever waits for the browser does not any more.

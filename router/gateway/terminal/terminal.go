@@ -129,21 +129,21 @@ func (t *Terminals) serve(ctx context.Context, ws *websocket.Conn, guest Guest) 
 	defer stop()
 	first, err := p.first()
 	if err != nil {
-		p.end(notUnderstood)
+		p.end(notUnderstood, nil)
 		return
 	}
 	opening, cancel := context.WithTimeout(ctx, t.config.Opening)
 	defer cancel()
 	shell, err := guest.Open(opening, first.Ticket)
 	if err != nil {
-		p.end(refusal(err))
+		p.end(refusal(err), nil)
 		return
 	}
 	s, err := start(opening, shell, first)
 	if err != nil {
 		shell.Close()
 		t.config.Log.InfoContext(ctx, "a terminal has no shell", logkey.Reason, errs.UserText(err), logkey.Error, err)
-		p.end(refusal(err))
+		p.end(refusal(err), nil)
 		return
 	}
 	stop() // from here on the page is told
