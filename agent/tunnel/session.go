@@ -182,6 +182,7 @@ func (s *session) start(command string, ended chan struct{}) bool {
 		return true // the request is answered, with why
 	}
 	c := s.command(command)
+	keepDescriptors()
 	finish, err := s.begin(c)
 	if err != nil {
 		_ = s.recording.finish()
