@@ -64,7 +64,7 @@ func (t *tunnel) run(_ context.Context, ticket secret.Value) {
 		t.log.Warn("a tunnel was not opened", logkey.Reason, errs.UserText(err), logkey.Error, err)
 		return
 	}
-	session, err := mux.Server(ws, mux.Config{Streams: t.bounds.streams, Window: window, Budget: memory})
+	session, err := mux.Server(ws, mux.Config{Streams: t.bounds.streams, Window: window, Budget: memory, Ping: c.Ping})
 	if err != nil {
 		t.log.Error("a tunnel was not opened", logkey.Error, err)
 		return

@@ -50,6 +50,7 @@ type Config struct {
 	PolicyFile string
 	Log        *slog.Logger
 
+	Ping  time.Duration                         // how often the gateway must show that it is there; default 10 s
 	Now   func() time.Time                      // default time.Now
 	Proxy func(*http.Request) (*url.URL, error) // default http.ProxyFromEnvironment
 	// WebAuthority has the authorities of web applications beside the device, default the system's.

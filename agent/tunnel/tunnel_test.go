@@ -58,7 +58,13 @@ func (events) Closed(context.Context, string, gateway.Closing) {}
 
 func newStage(t *testing.T, policy string, change func(*tunnel.Config)) *stage {
 	t.Helper()
-	s := &stage{t: t, gateway: gateway.New(gateway.Config{Events: events{}, Log: slog.New(slog.DiscardHandler)})}
+	return newStageWith(t, policy, gateway.Config{Events: events{}}, change)
+}
+
+func newStageWith(t *testing.T, policy string, c gateway.Config, change func(*tunnel.Config)) *stage {
+	t.Helper()
+	c.Log = slog.New(slog.DiscardHandler)
+	s := &stage{t: t, gateway: gateway.New(c)}
 	srv := httptest.NewUnstartedServer(s.gateway)
 	srv.Config.ErrorLog = log.New(io.Discard, "", 0)
 	srv.StartTLS()
@@ -129,16 +135,20 @@ const loopback = "version: 1\nallow:\n  - {protocol: tcp, hosts: [127.0.0.1], po
 // grant is one that the device takes, for the echo.
 func (s *stage) grant() wire.Grant {
 	s.opened++
+	return s.grantNamed(fmt.Sprintf("T%d", s.opened))
+}
+
+func (s *stage) grantNamed(id string) wire.Grant {
 	target, err := wire.ParseTarget(s.target)
 	if err != nil {
 		s.t.Fatal(err)
 	}
 	now := time.Now()
 	return wire.Grant{
-		Version: wire.Version, ID: fmt.Sprintf("T%d", s.opened), Project: 11, Device: 33, Serial: serial,
+		Version: wire.Version, ID: id, Project: 11, Device: 33, Serial: serial,
 		By: wire.Grantee{Kind: "user", ID: "7", Method: "second_factor"}, Target: target, ClientKey: s.own.Fingerprint(),
 		Gateway: s.url + wire.TunnelPathDevice, NotBefore: now.Add(-time.Second).UnixMilli(), OpenBy: now.Add(time.Minute).UnixMilli(),
-		Expires: now.Add(time.Hour).UnixMilli(), IdleSeconds: 900, MaxStreams: 64, Approvers: []string{}, Nonce: fmt.Sprintf("nonce of the test %d", s.opened),
+		Expires: now.Add(time.Hour).UnixMilli(), IdleSeconds: 900, MaxStreams: 64, Approvers: []string{}, Nonce: "nonce of the test " + id,
 	}
 }
 
