@@ -11,6 +11,7 @@ import (
 	"path"
 	"runtime/debug"
 	"strings"
+	"sync"
 	"time"
 
 	"bulkhead/backend/account"
@@ -57,12 +58,12 @@ func requestOf(ctx context.Context) *request {
 
 // gates puts what holds for every request before the operations. Each may refuse; the order is from the cheapest refusal
 // to the dearest, and nothing of a request's body is read before its sender is known.
-func (a *API) gates(mux *http.ServeMux, document []byte, m *meter) http.Handler {
+func (a *API) gates(mux *http.ServeMux, m *meter) http.Handler {
 	next := a.routed(mux)
 	next = a.replayed(next)
 	next = a.bodied(next)
 	next = a.known(next)
-	next = a.described(document, next)
+	next = a.described(next)
 	next = a.sameOrigin(next)
 	next = a.cleanURL(next)
 	next = a.limited(next)
@@ -215,14 +216,21 @@ func (a *API) sameOrigin(next http.Handler) http.Handler {
 }
 
 // described serves the API's own description, which is the same for everybody and has nothing of this server in it.
-func (a *API) described(document []byte, next http.Handler) http.Handler {
+func (a *API) described(next http.Handler) http.Handler {
+	document := sync.OnceValues(a.document)
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		if r.URL.Path != Prefix+"/openapi.json" || (r.Method != http.MethodGet && r.Method != http.MethodHead) {
 			next.ServeHTTP(w, r)
 			return
 		}
+		text, err := document()
+		if err != nil {
+			a.logged(r.Context(), "describe", err)
+			write(w, problemOf(r.Context(), errs.As(wire.Internal, err, "")))
+			return
+		}
 		w.Header().Set("Content-Type", "application/openapi+json")
-		_, _ = w.Write(document) // a client that has gone needs no answer
+		_, _ = w.Write(text) // a client that has gone needs no answer
 	})
 }
 

@@ -128,15 +128,11 @@ func New(c Config) (*API, error) {
 	mux := http.NewServeMux()
 	a.huma = humago.NewWithPrefix(mux, Prefix, describe(c.Version))
 	a.register()
-	document, err := a.document()
-	if err != nil {
-		return nil, err
-	}
 	measure, err := newMeter(c.Metrics)
 	if err != nil {
 		return nil, err
 	}
-	a.handler = a.gates(mux, document, measure)
+	a.handler = a.gates(mux, measure)
 	return a, nil
 }
 

@@ -87,6 +87,7 @@ func handle[I, O any, P input[I]](a *API, r route, do func(ctx context.Context, 
 			return do(ctx, c, in)
 		}()
 		if err != nil {
+			a.noteLack(ctx, c, r, err)
 			a.logged(ctx, r.id, err)
 			return nil, a.answerOf(ctx, err)
 		}
@@ -161,5 +162,5 @@ func (r route) problems() []int {
 	return list
 }
 
-// document is the OpenAPI document, made once.
+// document is the OpenAPI document. It takes longer to make than all else at the start, so it is made when it is asked for.
 func (a *API) document() ([]byte, error) { return json.Marshal(a.huma.OpenAPI()) }

@@ -6,15 +6,11 @@ import (
 	"crypto/tls"
 	"crypto/x509"
 	"encoding/json"
-	"fmt"
 	"io"
 	"net"
 	"net/http"
 	"os"
-	"slices"
 	"strings"
-	"sync"
-	"sync/atomic"
 	"testing"
 	"time"
 
@@ -199,104 +195,6 @@ func TestACredentialInAURLOpensNothingAnywhere(t *testing.T) {
 		_ = answer.Body.Close()
 		if answer.StatusCode != http.StatusBadRequest || !strings.Contains(string(text), httpapi.CodeCredentialInURL) || strings.Contains(string(text), s.key) {
 			t.Errorf("%s: %d %s", strings.ReplaceAll(path, s.key, "KEY"), answer.StatusCode, text)
-		}
-	}
-}
-
-// BenchmarkFloodOfWrongPasswords measures, without and under a flood of 200 wrong passwords a second from 200 addresses at
-// as many names, the time of a message through the router and that of honest logins.
-func BenchmarkFloodOfWrongPasswords(b *testing.B) {
-	s := newSite(b)
-	owner, _ := s.enrolled("owner")
-	p := ask[httpapi.Project](s, owner.Token, "POST", "/projects", httpapi.ProjectCreate{Name: "plant-a"})
-	session := s.join(owner.Token, p.DeviceRealm)
-	for i := range 10 {
-		s.user(fmt.Sprintf("honest-%d", i))
-	}
-	for i := range 5 {
-		s.honest(i) // half of them have logged in before
-	}
-	for b.Loop() {
-		quietly := s.messages(session, 5*time.Second)
-		ctx, stop := context.WithCancel(b.Context())
-		var refused atomic.Int64
-		var flooding sync.WaitGroup
-		flooding.Go(func() { s.flood(ctx, &refused) })
-		var logins []time.Duration
-		failed := 0
-		var honest sync.WaitGroup
-		honest.Go(func() {
-			<-time.After(3 * time.Second) // those who flood have been wrong by then
-			for i := range 10 {
-				took, ok := s.honest(i)
-				logins = append(logins, took)
-				if !ok {
-					failed++
-				}
-			}
-		})
-		loaded := s.messages(session, 8*time.Second)
-		honest.Wait()
-		stop()
-		flooding.Wait()
-		slices.Sort(logins)
-		b.ReportMetric(float64(p99(quietly).Microseconds()), "p99-µs")
-		b.ReportMetric(float64(p99(loaded).Microseconds()), "p99-flooded-µs")
-		b.ReportMetric(float64(p99(loaded))/float64(p99(quietly)), "ratio")
-		b.ReportMetric(logins[len(logins)-1].Seconds(), "slowest-login-s")
-		b.ReportMetric(float64(failed), "honest-refused")
-		b.ReportMetric(float64(refused.Load()), "wrong-passwords")
-	}
-}
-
-// honest logs in as one of ten people, each at a place of their own.
-func (s *site) honest(i int) (took time.Duration, ok bool) {
-	client, begun := s.from(fmt.Sprintf("127.9.9.%d", i+1)), time.Now()
-	status, _, err := s.send(client, "", "POST", "/login", httpapi.LoginCreate{Name: fmt.Sprintf("honest-%d", i), Password: passphrase})
-	return time.Since(begun), err == nil && status == http.StatusOK
-}
-
-func p99(all []time.Duration) time.Duration {
-	slices.Sort(all)
-	return all[len(all)*99/100]
-}
-
-// messages measures, a hundred times a second, how long the router takes to answer what it answers itself.
-func (s *site) messages(session *wampx.Session, d time.Duration) (took []time.Duration) {
-	s.t.Helper()
-	tick := time.NewTicker(10 * time.Millisecond)
-	defer tick.Stop()
-	for begun := time.Now(); time.Since(begun) < d; <-tick.C {
-		sent := time.Now()
-		if _, err := session.SubscribeURI(s.t.Context(), "sys.agent.bench", wampx.Exact, func(context.Context, wampx.Event) {}); err != nil && session.Err() != nil {
-			s.t.Fatal(err)
-		}
-		took = append(took, time.Since(sent))
-	}
-	return took
-}
-
-// flood sends 200 wrong passwords a second, each address one of them.
-func (s *site) flood(ctx context.Context, sent *atomic.Int64) {
-	tick := time.NewTicker(5 * time.Millisecond)
-	defer tick.Stop()
-	clients := make([]*http.Client, 200)
-	for i := range clients {
-		clients[i] = s.from(fmt.Sprintf("127.%d.7.%d", 1+i%20, 1+i/20))
-	}
-	var all sync.WaitGroup
-	defer all.Wait()
-	for i := 0; ; i++ {
-		select {
-		case <-ctx.Done():
-			return
-		case <-tick.C:
-			all.Go(func() {
-				status, _, err := s.send(clients[i%len(clients)], "", "POST", "/login", httpapi.LoginCreate{Name: fmt.Sprintf("user-%d", i%200), Password: "a wrong password"})
-				if err == nil && status != http.StatusOK {
-					sent.Add(1)
-				}
-			})
 		}
 	}
 }

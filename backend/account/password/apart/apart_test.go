@@ -3,9 +3,11 @@ package apart_test
 import (
 	"bytes"
 	"context"
+	"fmt"
 	"io"
 	"log/slog"
 	"os"
+	"os/exec"
 	"path/filepath"
 	"slices"
 	"strconv"
@@ -25,9 +27,24 @@ import (
 
 // What this program does in place of tests, by its only argument.
 const (
-	dies  = "die"  // when it was asked twice
-	hangs = "hang" // and answers nothing
+	dies   = "die"   // when it was asked twice
+	hangs  = "hang"  // and answers nothing
+	serves = "serve" // as a server does, until it is killed
 )
+
+// serve has a process hash one password and tells so.
+func serve() int {
+	program, err := apart.Self()
+	if err != nil {
+		return 1
+	}
+	p := apart.New(program, []string{os.Args[0], apart.Command}, 1, slog.New(slog.DiscardHandler))
+	if _, err := p.Derive(context.Background(), right, salt); err != nil {
+		return 1
+	}
+	fmt.Println("hashed")
+	select {}
+}
 
 func TestMain(m *testing.M) {
 	switch {
@@ -36,6 +53,8 @@ func TestMain(m *testing.M) {
 	case slices.Equal(os.Args[1:], []string{dies}):
 		one := io.LimitReader(os.Stdin, 2+password.SaltSize+int64(len(passphrase)))
 		os.Exit(apart.Main(one, os.Stdout))
+	case slices.Equal(os.Args[1:], []string{serves}):
+		os.Exit(serve())
 	case slices.Equal(os.Args[1:], []string{hangs}):
 		_, _ = io.Copy(io.Discard, os.Stdin)
 		os.Exit(0)
@@ -116,8 +135,8 @@ func TestAnotherProcessDerivesTheSameKey(t *testing.T) {
 	}
 }
 
-// children are the processes of this one that were started with an argument, with what the system knows of each.
-func children(t *testing.T, argument string) (pids []int) {
+// children are the processes of one that were started with an argument.
+func children(t *testing.T, parent int, argument string) (pids []int) {
 	t.Helper()
 	files, err := filepath.Glob("/proc/[0-9]*/cmdline")
 	if err != nil || len(files) == 0 {
@@ -133,7 +152,7 @@ func children(t *testing.T, argument string) (pids []int) {
 			continue
 		}
 		fields := strings.Fields(string(stat[bytes.LastIndexByte(stat, ')')+1:]))
-		if pid, _ := strconv.Atoi(filepath.Base(filepath.Dir(file))); fields[1] == strconv.Itoa(os.Getpid()) {
+		if pid, _ := strconv.Atoi(filepath.Base(filepath.Dir(file))); fields[1] == strconv.Itoa(parent) {
 			pids = append(pids, pid)
 		}
 	}
@@ -166,12 +185,48 @@ func TestAProcessThatDoesNotAnswerIsKilled(t *testing.T) {
 	if _, err := p.Derive(t.Context(), right, salt); errs.KindOf(err) != wire.Unavailable {
 		t.Error(err)
 	}
-	if left := children(t, hangs); len(left) > 0 {
+	if left := children(t, os.Getpid(), hangs); len(left) > 0 {
 		t.Errorf("%d run", left)
 	}
 	if !strings.Contains(log.String(), "another takes its place") {
 		t.Error(log)
 	}
+}
+
+func TestTheProcessEndsWithAServerThatIsKilled(t *testing.T) {
+	t.Parallel()
+	server := exec.Command(os.Args[0], serves)
+	said, err := server.StdoutPipe()
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := server.Start(); err != nil {
+		t.Fatal(err)
+	}
+	_, errSaid := io.ReadFull(said, make([]byte, len("hashed")))
+	hashers := children(t, server.Process.Pid, apart.Command)
+	if err := server.Process.Kill(); err != nil || errSaid != nil || len(hashers) != 1 {
+		t.Fatalf("%v, %v, %d processes", err, errSaid, len(hashers))
+	}
+	_ = server.Wait() // killed
+	for !ended(t, hashers[0]) {
+		select {
+		case <-t.Context().Done():
+			t.Fatal("it runs on")
+		case <-time.After(5 * time.Millisecond): // nobody tells of the end of another's child
+		}
+	}
+}
+
+// ended reports whether a process has ended, or only waits for somebody to ask how.
+func ended(t *testing.T, pid int) bool {
+	t.Helper()
+	stat, err := os.ReadFile(fmt.Sprintf("/proc/%d/stat", pid))
+	if err != nil {
+		return true
+	}
+	_, state, _ := bytes.Cut(stat, []byte(") "))
+	return bytes.HasPrefix(state, []byte("Z"))
 }
 
 func TestWhereNoProcessCanBeStartedTheServerHashesAndSaysSo(t *testing.T) {
