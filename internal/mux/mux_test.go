@@ -12,6 +12,7 @@ import (
 	"net"
 	"net/http"
 	"net/http/httptest"
+	"os"
 	"strings"
 	"sync"
 	"testing"
@@ -350,6 +351,50 @@ func TestTheEndOfASessionEndsItsStreamsAtBothSides(t *testing.T) {
 	}
 	if took := time.Since(began); took > 8*time.Second { // well before an end would be missed
 		t.Errorf("it took %s", took)
+	}
+}
+
+func TestAPeerThatSpeaksAnythingElseIsLeft(t *testing.T) {
+	t.Parallel()
+	for name, m := range map[string]struct {
+		kind int
+		text []byte
+	}{"text": {websocket.TextMessage, []byte("hello")}, "a frame that is cut off": {websocket.BinaryMessage, []byte{2, 0, 0, 9, 0, 0, 0, 1, 'x'}}, "half a head": {websocket.BinaryMessage, []byte{1}}} {
+		ws, other := sockets(t)
+		a, err := mux.Server(ws, config)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if err := other.WriteMessage(m.kind, m.text); err != nil {
+			t.Fatal(err)
+		}
+		if _, err := a.Accept(); errs.KindOf(err) != wire.Unavailable {
+			t.Errorf("%s: %v", name, err)
+		}
+		<-a.Done()
+		a.Close()
+		_ = other.Close()
+	}
+}
+
+func TestADeadlineEndsAWait(t *testing.T) {
+	t.Parallel()
+	a, _ := streams(t, false)
+	if err := a.SetReadDeadline(time.Now().Add(20 * time.Millisecond)); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := a.Read(make([]byte, 1)); !errors.Is(err, os.ErrDeadlineExceeded) {
+		t.Errorf("reading: %v", err)
+	}
+	if err := a.SetWriteDeadline(time.Now().Add(20 * time.Millisecond)); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := a.Write(make([]byte, 64<<20)); !errors.Is(err, os.ErrDeadlineExceeded) {
+		t.Errorf("writing: %v", err)
+	}
+	_ = a.Close()
+	if _, err := a.Write([]byte("x")); err == nil {
+		t.Error("a closed stream is written")
 	}
 }
 

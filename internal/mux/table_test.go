@@ -413,6 +413,39 @@ func TestAStreamThatNobodyUsesIsForgotten(t *testing.T) {
 	}
 }
 
+func TestWhatWasWrittenToItsEndIsSentBeforeTheSessionIsOver(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t, 1)
+	whole, cut := w.sides[0].open(start), w.sides[0].open(start)
+	for _, s := range []*stream{whole, cut} {
+		w.begin(0, s)
+		w.write(0, s, 50_000)
+	}
+	w.flows[0][whole.id].ended = true
+	w.sides[0].end(whole, start)
+	w.sides[0].over(true)
+	for w.send(0) || w.deliver(1) {
+		w.check()
+	}
+	if !w.sides[0].finished() {
+		t.Error("something is left")
+	}
+	w.sides[1].over(false)
+	w.read(1, w.ends[1][whole.id], 1<<20)
+	w.read(1, w.ends[1][whole.id], 1<<20)
+	if f := w.flows[0][whole.id]; !f.eof {
+		t.Errorf("%d of %d bytes", f.read, f.written)
+	}
+	if s := w.ends[1][cut.id]; s != nil {
+		if _, err := w.sides[1].read(s, make([]byte, 1<<20), start); err == nil {
+			_, err = w.sides[1].read(s, make([]byte, 1), start)
+			if !errors.Is(err, errOver) {
+				t.Errorf("what was cut off ends with %v", err)
+			}
+		}
+	}
+}
+
 // Who types is heard while others copy, also where little may be under way.
 func TestAKeyGoesOutBeforeWhatWaited(t *testing.T) {
 	t.Parallel()
