@@ -78,3 +78,14 @@ func (a *API) noteRefusal(ctx context.Context, c caller, flag wire.Flag, on Targ
 	a.Refusals.Note(ctx, audit.New(c.actor, audit.AccessRefuse, on.Project, audit.Asset{Kind: on.Kind, Key: on.Key}).
 		Changed(nil, map[string]string{"flag": string(flag)}).Failing())
 }
+
+// noteLack records that somebody asked for what it may have, but was not proved surely enough to. What it is about is not
+// in the entry: it was not looked for.
+func (a *API) noteLack(ctx context.Context, c caller, r route, err error) {
+	lacks, ok := lacking(err)
+	if !ok || a.Refusals == nil {
+		return
+	}
+	a.Refusals.Note(ctx, audit.New(c.actor, audit.AccessRefuse, 0, audit.Asset{Kind: "login"}).
+		Changed(nil, map[string]string{"flag": string(r.flag), "path": r.path, "reason": "no " + lacks}).Failing())
+}

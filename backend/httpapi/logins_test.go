@@ -6,6 +6,7 @@ import (
 	"testing"
 	"time"
 
+	"bulkhead/backend/account"
 	"bulkhead/backend/account/factor"
 	"bulkhead/backend/httpapi"
 	"bulkhead/internal/secret"
@@ -239,5 +240,31 @@ func TestALoginIsNeverRepeatedByAnIdempotencyKey(t *testing.T) {
 	two := must[httpapi.LoginToken](s, 200, "POST", "/login", body, nobody0, header("Idempotency-Key", "k"))
 	if one.Token == two.Token {
 		t.Error("the same token")
+	}
+}
+
+func TestWhoIsNotProvedSurelyEnoughIsPutOnRecord(t *testing.T) {
+	t.Parallel()
+	refusals := &noted{}
+	s := newStage(t, func(c *httpapi.Config) { c.Refusals = refusals })
+	alice, _ := s.person("alice", true)
+	first := must[httpapi.LoginToken](s, 200, "POST", "/login", httpapi.LoginCreate{Name: "alice", Password: passphrase}, nobody0)
+	reads := must[httpapi.APIKeySecret](s, 201, "POST", "/apikeys", httpapi.APIKeyCreate{Name: "reads", Scopes: []wire.Flag{wire.ProjectRead}})
+	if told := refusals.told(); strings.Contains(told, "reason") {
+		t.Errorf("who was let in is on record as refused: %s", told)
+	}
+	s.refused(403, "second_factor_required", "GET", "/projects", nil, bearer(first.Token))
+	s.refused(403, "denied", "POST", "/users", httpapi.UserCreate{Login: "eve", Password: passphrase}, bearer(reads.Key))
+	s.clock.pass(account.FreshFor)
+	s.refused(403, "step_up_required", "POST", "/users", httpapi.UserCreate{Login: "eve", Password: passphrase}, bearer(alice.Token))
+	s.refused(403, "step_up_required", "POST", "/apikeys", httpapi.APIKeyCreate{Name: "more"}, bearer(alice.Token))
+	told := refusals.told()
+	for _, want := range []string{"no second factor", "no scope", "no fresh second factor", `"/projects"`, `"/users"`, `"/apikeys"`} {
+		if !strings.Contains(told, want) {
+			t.Errorf("nothing on record has %q: %s", want, told)
+		}
+	}
+	if n := strings.Count(told, `"reason"`); n != 4 {
+		t.Errorf("%d entries: %s", n, told)
 	}
 }
