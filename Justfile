@@ -35,7 +35,7 @@ bench-ingest *ARGS:
 
 # measure logins: a flood of wrong passwords beside the router and honest people, API keys, hashes
 bench-login *ARGS:
-    go test ./internal/server ./backend/account ./backend/account/password -run '^$' -bench 'FloodOfWrong|Authenticate|Verify' "$@"
+    go run ./test/logins "$@" && go test ./backend/account ./backend/account/password -run '^$' -bench 'Authenticate|Verify'
 
 # measure one decision about a privilege, how a snapshot is made and changed, how soon a revoke ends what is open, and OPA on the same graph
 bench-privilege *ARGS:
