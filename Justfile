@@ -29,6 +29,10 @@ build:
 bench *ARGS:
     go -C test/peers run ./bench "$@"
 
+# measure tunnels against ssh -R, and against frp and chisel where FRPC_BIN, FRPS_BIN and CHISEL_BIN name them: just bench-tunnel [-quick] [-run PATTERN]
+bench-tunnel *ARGS:
+    go -C test/peers run ./tunnelbench -C "$PWD" "$@"
+
 # measure ingest against a bare COPY and a transaction per row
 bench-ingest *ARGS:
     go test ./backend/databackend -run '^$' -bench '^BenchmarkIngest$' -benchtime 2x "$@"
