@@ -79,7 +79,7 @@ func (s *Recordings) Recording(ctx context.Context, tunnel string, session int) 
 
 // Recordings lists recordings, newest first.
 func (s *Recordings) Recordings(ctx context.Context, q recording.Query) ([]recording.Recording, error) {
-	list, err := list(ctx, s.db.pool, scanRecording, selectRecordings+` WHERE r.project_key = $1 AND ($2 = 0 OR r.device_key = $2)
+	list, err := list(ctx, s.db.pool, scanRecording, selectRecordings+` WHERE r.project_key = $1 AND ($2::bigint = 0 OR r.device_key = $2)
 		ORDER BY r.began_at DESC, r.tunnel_id, r.session LIMIT $3`, q.Project, q.Device, q.Limit)
 	return list, Error("db: recordings", err)
 }
