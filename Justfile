@@ -57,6 +57,10 @@ soak *ARGS:
 vendor-xterm:
     d=$(mktemp -d) && (cd "$d" && npm pack --silent @xterm/xterm@6.0.0 @xterm/addon-fit@0.11.0 >/dev/null && mkdir x f && tar xzf xterm-xterm-*.tgz -C x && tar xzf xterm-addon-fit-*.tgz -C f) && cp "$d"/x/package/lib/xterm.js "$d"/x/package/css/xterm.css "$d"/x/package/LICENSE web/xterm/ && cp "$d"/f/package/lib/addon-fit.js web/xterm/fit.js && cp "$d"/f/package/LICENSE web/xterm/LICENSE.fit && rm -r "$d" && go test ./web
 
+# end 10,000 tunnels abruptly and count what is left; cut the network of a device for five minutes
+soak-tunnel *ARGS:
+    go test ./agent/tunnel -count=1 -v -timeout 30m -run AbruptEnds -ends 10000 "$@" && go test ./test/tunnel -count=1 -v -timeout 30m -run ThreeHosts -cut 5m
+
 # write the generated parts of docs/ again
 generate:
     go generate ./...
