@@ -30,6 +30,15 @@ var Shapes = map[string][]string{
 	},
 	"key":     {"key"},
 	"restore": {"key", "logs", "reason", "states"},
+	"login":   {"created_at", "expires_at", "factor_at", "first_at", "id", "kind", "level", "provider_key", "seen_at", "user_key"},
+	"program": {"client", "host"},
+	"refusal": {"flag", "path", "reason"},
+	"count":   {"action", "address", "count", "since", "until"},
+	"chunk":   {"reason", "sequence", "session", "tunnel"},
+	"service": {"created_at", "name"},
+	"owner":   {"principal_key", "since"},
+	"work":    {"done", "failed", "running", "total"},
+	"streams": {"first", "last", "target", "tunnel"},
 }
 
 var (
@@ -38,7 +47,7 @@ var (
 	removed = func(shape string) Told { return Told{shape, ""} }
 )
 
-// Tells has the actions of which the shapes are known. What entries of others hold is told by the code that writes them.
+// Tells has every action.
 var Tells = map[Action]Told{
 	ProjectCreate: created("project"), ProjectUpdate: changed("project"), ProjectRemove: removed("project"), ProjectDelete: removed("project"),
 	AppCreate: created("app"), AppUpdate: changed("app"), AppRotate: changed("app"), AppDelete: removed("app"),
@@ -61,5 +70,11 @@ var Tells = map[Action]Told{
 	TunnelOpen: created("tunnel"), TunnelEnter: created("tunnel"), TunnelExtend: created("tunnel"), TunnelClose: created("tunnel"), TunnelPolicy: changed("policy"),
 	RecordingKey: created("key"), RecordingBegin: created("recording"), RecordingEnd: created("recording"), RecordingRead: created("recording"),
 	RecordingDelete: removed("recording"),
-	LogKey:          created("key"), LogRestore: changed("restore"),
+	ServiceCreate:   created("service"), ServiceDelete: {}, TicketIssue: {}, SessionKill: {}, CredentialReveal: {}, AppSecretReveal: {}, TableExport: {},
+	LoginBegin: created("login"), LoginRaise: changed("login"), RecoveryUse: changed("login"), LoginGrant: created("login"),
+	LoginApprove: created("program"), LoginDeny: created("program"), FactorBegin: {}, FactorEnrol: {}, FactorReset: {},
+	LoginRefuse: created("refusal"), FactorRefuse: created("refusal"), ProviderRefuse: created("refusal"), KeyRefuse: created("refusal"),
+	AccessRefuse: created("refusal"), RefusalCount: created("count"), RecordingRefuse: created("chunk"), OwnerRemove: removed("owner"),
+	SecretsAddKey: {}, SecretsRewrap: created("work"), SecretsDrop: {}, TunnelStream: created("streams"), TunnelRefuse: created("tunnel"),
+	LogKey: created("key"), LogRestore: changed("restore"),
 }

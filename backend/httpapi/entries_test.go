@@ -39,7 +39,7 @@ func newScenario(t *testing.T) *scenario {
 	t.Helper()
 	s := &scenario{stage: newStage(t), played: map[string]bool{}, known: map[string]operation{}}
 	s.signs()
-	s.config.Remote, s.config.Rotation, s.config.Metrics = reachable(s.stage), rotating(s.stage), nil
+	s.config.Remote, s.config.Rotation, s.config.Metrics, s.config.Refusals = reachable(s.stage), rotating(s.stage), nil, s.notes
 	s.start()
 	for _, op := range operations(t, s.stage) {
 		s.known[op.id] = op
@@ -74,6 +74,18 @@ func (s *scenario) leaves(id, path string, body any, as change, want ...audit.Ac
 	return a
 }
 
+// noted does what is refused, and leaves an entry of it.
+func (s *scenario) noted(method, path string, body any, as change, want audit.Action) {
+	s.t.Helper()
+	s.notes.take()
+	a := s.do(method, httpapi.Prefix+path, body, as)
+	got := s.notes.take()
+	if a.status < 400 || len(got) != 1 || got[0].Action != want || got[0].Outcome != audit.Failed || got[0].After == nil {
+		s.t.Fatalf("%s %s: %d, noted %+v, want %s", method, path, a.status, got, want)
+	}
+	wantTold(s.t, got[0])
+}
+
 func answered[T any](s *scenario, a answer) (reply T) {
 	s.t.Helper()
 	if err := json.Unmarshal(a.body, &reply); err != nil {
@@ -106,6 +118,9 @@ func TestWhatTakesTwoLeavesExactlyItsEntriesToo(t *testing.T) {
 // logsIn takes every step of a person's logins; the last gives what they go on with.
 func (s *scenario) logsIn(name string) change {
 	must[httpapi.User](s.stage, 201, "POST", "/users", httpapi.UserCreate{Login: name, Password: passphrase})
+	if err := s.live.Load(s.t.Context()); err != nil {
+		s.t.Fatal(err)
+	}
 	first := answered[httpapi.LoginToken](s, s.leaves("login", "/login", httpapi.LoginCreate{Name: name, Password: passphrase}, nobody0, audit.LoginBegin))
 	enrol := func(login httpapi.LoginToken) (httpapi.LoginToken, factor.Secret) {
 		e := answered[httpapi.EnrolmentSecret](s, s.leaves("create-enrolment", "/login/enrolment", nil, bearer(login.Token), audit.FactorBegin))
@@ -117,14 +132,16 @@ func (s *scenario) logsIn(name string) change {
 	_, f := enrol(first)
 	next := answered[httpapi.LoginToken](s, s.leaves("login", "/login", httpapi.LoginCreate{Name: name, Password: passphrase}, nobody0, audit.LoginBegin))
 	raised := answered[httpapi.LoginToken](s, s.leaves("show-second-factor", "/login/second-factor", httpapi.FactorCode{Code: s.code(f)}, bearer(next.Token), audit.LoginRaise))
+	s.noted("POST", "/login", httpapi.LoginCreate{Name: name, Password: "no"}, nobody0, audit.LoginRefuse)
+	s.noted("POST", "/login", httpapi.LoginCreate{Name: "nobody", Password: "no"}, nobody0, audit.LoginRefuse)
+	s.noted("POST", "/login/second-factor", httpapi.FactorCode{Code: "000000"}, bearer(raised.Token), audit.FactorRefuse)
+	s.noted("GET", "/keys", nil, bearer(raised.Token), audit.AccessRefuse)
+	s.noted("GET", "/whoami", nil, bearer("bhk_0000000000000000_x_y"), audit.KeyRefuse)
 	s.leaves("set-own-password", "/password", httpapi.UserPassword{Password: passphrase + "!"}, bearer(raised.Token), audit.PasswordSet, audit.LoginEnd)
 	s.leaves("end-login", "/logins/"+raised.Login.ID, nil, bearer(raised.Token), audit.LoginEnd)
 	s.leaves("reset-factor", "/users/"+name+"/reset-factor", nil, asOwner(s), audit.FactorReset, audit.LoginEnd)
 	again := answered[httpapi.LoginToken](s, s.leaves("login", "/login", httpapi.LoginCreate{Name: name, Password: passphrase + "!"}, nobody0, audit.LoginBegin))
 	last, _ := enrol(again)
-	if err := s.live.Load(s.t.Context()); err != nil {
-		s.t.Fatal(err)
-	}
 	return bearer(last.Token)
 }
 

@@ -56,6 +56,7 @@ type stage struct {
 	config   httpapi.Config
 	database *dbtest.Database
 	metrics  *prometheus.Registry
+	notes    *notes
 }
 
 // quick derives keys at once: what it costs to guess is shown in package password.
@@ -70,7 +71,7 @@ func newStage(t *testing.T, options ...func(*httpapi.Config)) *stage {
 	t.Helper()
 	s := &stage{
 		t: t, sessions: &sessions{}, data: &data{made: map[realms.Realm]bool{}}, log: &logged{}, clock: &clock{now: time.Now()},
-		database: dbtest.New(t), metrics: prometheus.NewRegistry(),
+		database: dbtest.New(t), metrics: prometheus.NewRegistry(), notes: &notes{},
 	}
 	keyring, err := secret.NewKeyring(bytes.Repeat([]byte{7}, 32))
 	if err != nil {
@@ -92,7 +93,7 @@ func newStage(t *testing.T, options ...func(*httpapi.Config)) *stage {
 	s.keys = account.NewKeys(db.NewAPIKeys(s.database.DB), s.clock.Now, s.tickets.Drop)
 	users, hasher := db.NewUsers(s.database.DB), password.New(quick{})
 	logins := account.NewLogins(account.LoginsConfig{
-		Store: db.NewLogins(s.database.DB), Users: users, Sealer: keyring, Noter: nobodyNotes{}, Hasher: hasher, Log: log, Now: s.clock.Now,
+		Store: db.NewLogins(s.database.DB), Users: users, Sealer: keyring, Noter: s.notes, Hasher: hasher, Log: log, Now: s.clock.Now,
 		Issuer: "Bulkhead", Ended: s.tickets.Drop,
 	})
 	store := db.NewPrivileges(s.database.DB)
@@ -393,10 +394,25 @@ func (c *clock) pass(d time.Duration) {
 	c.now = c.now.Add(d)
 }
 
-// nobodyNotes forgets what was refused.
-type nobodyNotes struct{}
+// notes keeps what was refused.
+type notes struct {
+	mu   sync.Mutex // guards list
+	list []audit.Entry
+}
 
-func (nobodyNotes) Note(context.Context, audit.Entry) {}
+func (n *notes) Note(_ context.Context, e audit.Entry) {
+	n.mu.Lock()
+	defer n.mu.Unlock()
+	n.list = append(n.list, e)
+}
+
+func (n *notes) take() []audit.Entry {
+	n.mu.Lock()
+	defer n.mu.Unlock()
+	taken := n.list
+	n.list = nil
+	return taken
+}
 
 // nobody may do nothing but ask who it is.
 type nobody struct{ sees bool }
