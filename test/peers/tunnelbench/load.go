@@ -140,6 +140,7 @@ func (s *subject) pour(t *target, what byte, n, stalled int) (*bulk, error) {
 			continue
 		}
 		if i < stalled {
+			_ = c.SetReadBuffer(4 << 10) // the kernel would take megabytes for it
 			continue
 		}
 		b.wg.Go(func() {

@@ -103,7 +103,7 @@ func (s *subject) typing(t *target, direction byte, length time.Duration) (alone
 func rate(direction byte, streams int) func(context.Context, *bench) (measure, error) {
 	return func(ctx context.Context, b *bench) (measure, error) {
 		m := measure{
-			Title: fmt.Sprintf("%d streams %s over the loopback", streams, way(direction)),
+			Title: strings.Replace(fmt.Sprintf("%d streams %s over the loopback", streams, way(direction)), "1 streams", "One stream", 1),
 			Head:  []string{"", "Gbit/s", "CPU-s per GB, agent + gateway", "CPU-s per GB, user's end"},
 		}
 		sc, err := b.stage(ctx, nil)
@@ -192,9 +192,9 @@ func long(direction byte) func(context.Context, *bench) (measure, error) {
 // stalled measures what seven readers get beside an eighth that reads and beside one that does not.
 func stalled(ctx context.Context, b *bench) (measure, error) {
 	m := measure{
-		Title: "Seven readers beside one that has stalled, over 100 Mbit/s and 100 ms", Head: []string{"", "seven alone, Mbit/s", "beside a stalled one, Mbit/s", "lost"},
+		Title: "Seven readers beside one that has stalled, over 100 Mbit/s and 100 ms, after 8 s", Head: []string{"", "seven alone, Mbit/s", "beside a stalled one, Mbit/s", "lost"},
 	}
-	sc, err := b.stage(ctx, &ocean)
+	sc, err := b.stage(ctx, &ocean, ours, oursOpen, sshR)
 	if err != nil {
 		return m, err
 	}
@@ -206,7 +206,7 @@ func stalled(ctx context.Context, b *bench) (measure, error) {
 			if err != nil {
 				return m, err
 			}
-			got[stalls] = full.run(s, 4*time.Second, 3*time.Second)
+			got[stalls] = full.run(s, 8*time.Second, 2*time.Second) // by then nothing buffers for the stalled one any more
 			full.stop()
 			time.Sleep(time.Second)
 		}

@@ -80,7 +80,7 @@ func (m measure) print(w io.Writer) {
 	fmt.Fprintf(w, "\n## %s\n\n`-run '^%s$'`\n\n", m.Title, m.Name)
 	row := func(cells []string) { fmt.Fprintf(w, "| %s |\n", strings.Join(cells, " | ")) }
 	row(m.Head)
-	row(append([]string{"---"}, slices0(len(m.Head)-1)...))
+	row(append([]string{"---"}, rights(len(m.Head)-1)...))
 	for _, cells := range m.Rows {
 		row(cells)
 	}
@@ -92,7 +92,8 @@ func (m measure) print(w io.Writer) {
 	}
 }
 
-func slices0(n int) []string {
+// rights are columns of figures.
+func rights(n int) []string {
 	return strings.Split(strings.TrimSuffix(strings.Repeat("---:,", n), ","), ",")
 }
 
