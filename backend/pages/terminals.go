@@ -43,7 +43,7 @@ func (d TerminalDevice) Path() string {
 type TerminalOffer struct {
 	Device   TerminalDevice
 	User     string // as whom; "" where the device did not say
-	Recorded bool   // its policy demands that
+	Recorded bool   // it or the project demands that
 	Approval bool   // the project wants somebody else's
 	Refusal  string // why it would not, for people; "" where it would
 }
@@ -52,6 +52,7 @@ type TerminalOffer struct {
 type TerminalRequest struct {
 	TTL    time.Duration
 	Reason string
+	Record bool
 }
 
 // TerminalState is how far a terminal has come.
@@ -85,6 +86,7 @@ type (
 	askBody struct {
 		TerminalOffer
 		Path, Reason string
+		Record       bool
 		Times        []timeOption
 	}
 	timeOption struct {
@@ -124,7 +126,7 @@ func (p *Pages) showAsk(w http.ResponseWriter, r *request, fault error) error {
 	offer.Refusal = sentence(offer.Refusal)
 	return p.show(w, r, status, "ask", view{
 		Title: "Terminal on " + offer.Device.String(), Wide: true, Here: "terminals", Problem: problem,
-		Body: askBody{TerminalOffer: offer, Path: offer.Device.Path(), Reason: r.PostForm.Get("reason"), Times: timeOptions(r.PostForm.Get("minutes"))},
+		Body: askBody{TerminalOffer: offer, Path: offer.Device.Path(), Reason: r.PostForm.Get("reason"), Record: r.PostForm.Get("record") == "yes", Times: timeOptions(r.PostForm.Get("minutes"))},
 	})
 }
 
@@ -172,7 +174,9 @@ func terminalRequest(r *request) (TerminalRequest, error) {
 	if r.PostForm.Get("readable") != "yes" {
 		return TerminalRequest{}, errs.E(wire.Invalid, "say that you know that this server can read what is typed and shown")
 	}
-	return TerminalRequest{TTL: time.Duration(minutes) * time.Minute, Reason: strings.TrimSpace(r.PostForm.Get("reason"))}, nil
+	return TerminalRequest{
+		TTL: time.Duration(minutes) * time.Minute, Reason: strings.TrimSpace(r.PostForm.Get("reason")), Record: r.PostForm.Get("record") == "yes",
+	}, nil
 }
 
 // lookAgain is how many seconds pass until the page that waits for an approval looks again; after lookFor it does not any

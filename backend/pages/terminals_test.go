@@ -81,7 +81,7 @@ func TestATerminalSaysWhatItIsBeforeItIsOpened(t *testing.T) {
 	b.want(b.get("/terminal"), http.StatusOK, `href="/terminal/plant-a/press-1"`)
 	s.shells.offer = pages.TerminalOffer{User: "operator", Recorded: true, Approval: true}
 	a := b.want(b.get(asking), http.StatusOK, "<code>operator</code>")
-	for _, says := range []string{"This server can read what is typed and shown here", "the device&#39;s policy demands it", "By somebody else", "<strong>plant-a/press-1</strong>"} {
+	for _, says := range []string{"<code>operator</code>, as the device&#39;s policy says", "This server can read what is typed and shown here", "Yes: the project or the device demands it", "By somebody else", "<strong>plant-a/press-1</strong>"} {
 		if !strings.Contains(strings.ReplaceAll(a.body, "'", "&#39;"), says) {
 			t.Errorf("it does not say %q", says)
 		}
@@ -107,9 +107,9 @@ func TestATerminalIsOpenedOnlyByWhoKnowsThatItCanBeRead(t *testing.T) {
 		t.Errorf("asked: %v", s.shells.asked)
 	}
 	s.people.later(6 * time.Minute)
-	confirm := b.want(b.post(asking, "minutes", "15", "readable", "yes", "reason", " a look "), http.StatusOK, "Confirm that it is you")
+	confirm := b.want(b.post(asking, "minutes", "15", "readable", "yes", "reason", " a look ", "record", "yes"), http.StatusOK, "Confirm that it is you")
 	b.want(b.again(confirm, asking, "confirm_code", rightCode), http.StatusSeeOther, "/terminal/MINE")
-	if want := (pages.TerminalRequest{TTL: 15 * time.Minute, Reason: "a look"}); len(s.shells.asked) != 1 || s.shells.asked[0] != want {
+	if want := (pages.TerminalRequest{TTL: 15 * time.Minute, Reason: "a look", Record: true}); len(s.shells.asked) != 1 || s.shells.asked[0] != want {
 		t.Errorf("asked: %+v", s.shells.asked)
 	}
 }
@@ -136,12 +136,13 @@ func TestTheTicketOfAPageWorksOnceAndForItsLoginOnly(t *testing.T) {
 	other := by
 	other.Login = "another"
 	stolen, old := ticket(), ticket()
-	for name, try := range map[string]struct {
+	for _, try := range []struct {
+		name   string
 		by     account.Principal
 		ticket string
-	}{"again": {by, first}, "of another login": {other, stolen}, "a stolen one after that": {by, stolen}, "none": {by, ""}, "of nobody": {account.Principal{}, old}} {
+	}{{"again", by, first}, {"of another login", other, stolen}, {"a stolen one after that", by, stolen}, {"none", by, ""}, {"of nobody", account.Principal{}, old}} {
 		if id, err := s.pages.Redeem(try.by, try.ticket); id != "" || errs.KindOf(err) != wire.Unauthenticated {
-			t.Errorf("%s: %q, %v", name, id, err)
+			t.Errorf("%s: %q, %v", try.name, id, err)
 		}
 	}
 	late := ticket()
@@ -156,6 +157,7 @@ func TestTheTerminalAloneMayRunScriptsAndOnlyOurs(t *testing.T) {
 	s := newStage(t)
 	s.shells.state = pages.TerminalReady
 	b := s.loggedIn()
+	b.want(b.get("/terminal/MINE"), http.StatusOK, "Without them, type in a terminal of your own: <code>bulkhead ssh plant-a/press-1</code>")
 	policy := func(path string) string { return b.get(path).header.Get("Content-Security-Policy") }
 	first, second := policy("/terminal/MINE"), policy("/terminal/MINE")
 	if !strings.Contains(first, "default-src 'none'; script-src 'self'; style-src 'self' 'nonce-") || strings.Contains(first, "unsafe") || first == second {

@@ -100,7 +100,10 @@ func (s terminals) Offer(ctx context.Context, by account.Principal, project, nam
 	if err != nil {
 		return pages.TerminalOffer{}, err
 	}
-	offer := pages.TerminalOffer{Device: pages.TerminalDevice{Project: s.assets.ProjectName(d.Project), Name: d.Name, Here: true}, Approval: policy.Approval}
+	offer := pages.TerminalOffer{
+		Device:   pages.TerminalDevice{Project: s.assets.ProjectName(d.Project), Name: d.Name, Here: true},
+		Approval: policy.Approval, Recorded: policy.Recording,
+	}
 	asking, cancel := context.WithTimeout(ctx, askWithin)
 	defer cancel()
 	reply, err := s.rpc.AskTerminal(asking, d.Project, d.Key)
@@ -108,7 +111,7 @@ func (s terminals) Offer(ctx context.Context, by account.Principal, project, nam
 		offer.Refusal, offer.Device.Here = "the device is not connected, or does not answer", false
 		return offer, nil
 	}
-	offer.User, offer.Recorded, offer.Refusal = remote.Readable(reply.User), reply.Recorded, remote.Readable(reply.Refusal)
+	offer.User, offer.Recorded, offer.Refusal = remote.Readable(reply.User), offer.Recorded || reply.Recorded, remote.Readable(reply.Refusal)
 	return offer, nil
 }
 
@@ -126,7 +129,7 @@ func (s terminals) Request(ctx context.Context, by account.Principal, from accou
 	if err != nil {
 		return pages.Terminal{}, err
 	}
-	t, err := s.remote.Request(ctx, s.requester(by, from, d.Project, d.Key), d, remote.Ask{Target: wire.PTY, TTL: q.TTL, Reason: q.Reason})
+	t, err := s.remote.Request(ctx, s.requester(by, from, d.Project, d.Key), d, remote.Ask{Target: wire.PTY, TTL: q.TTL, Reason: q.Reason, Record: q.Record})
 	return s.terminalOf(t), err
 }
 
@@ -207,7 +210,7 @@ func (g terminalGuest) enter(ctx context.Context, opening remote.Opening, offer 
 		return terminal.Shell{}, err
 	}
 	return terminal.Shell{
-		Stream: stream, Device: opening.DeviceKey, User: remote.Readable(offer.User), Recorded: offer.Recorded,
+		Stream: stream, Device: opening.DeviceKey, User: remote.Readable(offer.User), Recorded: opening.Tunnel.Signer != "",
 		Left:  time.Until(opening.Tunnel.ExpiresAt),
 		Why:   func(ctx context.Context) string { return g.why(ctx, id) },
 		Close: func() { _ = stream.Reset(); session.Close() },

@@ -108,7 +108,7 @@ function contrast() {
   let seen = 0;
   for (let node = walker.nextNode(); node; node = walker.nextNode()) {
     const element = node.parentElement;
-    if (!node.data.trim() || !element.checkVisibility({ visibilityProperty: true }) || element.closest('.hidden, option')) continue;
+    if (!node.data.trim() || !element.checkVisibility({ visibilityProperty: true }) || element.closest('.hidden, option, .xterm-accessibility')) continue;
     const style = getComputedStyle(element);
     const below = ground(element);
     const got = ratio(over(parse(style.color), below), below);
