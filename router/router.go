@@ -49,6 +49,8 @@ type Config struct {
 	Limits transport.Limits
 	// Origins are the origins from which browsers may connect, such as https://console.example.com.
 	Origins []string
+	// Elsewhere reports whether a host is not this router's; see transport.Config.
+	Elsewhere func(host string) bool
 	// Quotas are the limits of a realm of the kind; nil: DefaultQuotas.
 	Quotas func(realms.Kind) core.Quotas
 	// Slow says what becomes of sessions that do not keep up with their events; nil: all are closed.
@@ -102,7 +104,7 @@ func New(c Config) (*Router, error) {
 		}
 	}
 	r.server = transport.NewServer(transport.Config{
-		Limits: c.Limits, Origins: c.Origins, Meter: &r.stats.joining, Logger: c.Logger,
+		Limits: c.Limits, Origins: c.Origins, Elsewhere: c.Elsewhere, Meter: &r.stats.joining, Logger: c.Logger,
 		Refused: r.stats.refused, Join: r.join,
 	})
 	return r, nil

@@ -61,6 +61,8 @@ const (
 	// a browser comes in there.
 	TunnelPathOwn   = "/.bulkhead/"
 	TunnelPathEnter = TunnelPathOwn + "enter"
+	// TunnelPathLogin is the page of the server where somebody proves that they may go there.
+	TunnelPathLogin = "/tunnel/enter"
 	// TunnelProtocol is the WebSocket sub-protocol of both.
 	TunnelProtocol = "bulkhead.tunnel.2"
 )

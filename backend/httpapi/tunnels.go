@@ -55,7 +55,7 @@ type (
 
 func (a *API) registerTunnels() {
 	const of, one = "/projects/{project}/devices/{device}", "/tunnels/{tunnel}"
-	handle(a, route{method: http.MethodPost, path: of + "/tunnels", id: "create-tunnel", tag: "tunnels", summary: "Ask for a tunnel to a host and port that a device reaches", flag: wire.DeviceTunnel, status: http.StatusCreated}, a.createTunnel)
+	handle(a, route{method: http.MethodPost, path: of + "/tunnels", id: "create-tunnel", tag: "tunnels", summary: "Ask for a tunnel to a host and port, or a web application, that a device reaches", flag: wire.DeviceTunnel, status: http.StatusCreated}, a.createTunnel)
 	handle(a, route{method: http.MethodPost, path: of + "/terminals", id: "create-terminal", tag: "tunnels", summary: "Ask for a shell on a device", flag: wire.DeviceTerminal, status: http.StatusCreated}, a.createTerminal)
 	handle(a, route{method: http.MethodGet, path: "/projects/{project}/tunnels", id: "list-tunnels", tag: "tunnels", summary: "List the newest tunnels of a project", flag: wire.ProjectRead}, a.listTunnels)
 	handle(a, route{method: http.MethodGet, path: one, id: "get-tunnel", tag: "tunnels", summary: "Show a tunnel", flag: wire.DeviceRead}, a.getTunnel)
@@ -118,7 +118,7 @@ func (a *API) askTunnel(ctx context.Context, c caller, in DevicePath, ask remote
 	}
 	device := remote.Device{Project: in.dev.Project, Key: in.dev.Key, Name: in.dev.Name, Serial: in.dev.Serial}
 	t, err := a.Remote.Request(ctx, by, device, ask)
-	return &reply[Tunnel]{Location: location("tunnels", t.ID), Body: tunnelOf(t)}, err
+	return &reply[Tunnel]{Location: location("tunnels", t.ID), Body: a.tunnelOf(t)}, err
 }
 
 func (a *API) listTunnels(ctx context.Context, c caller, in *tunnelListInput) (*reply[List[Tunnel]], error) {
@@ -127,14 +127,14 @@ func (a *API) listTunnels(ctx context.Context, c caller, in *tunnelListInput) (*
 	list := List[Tunnel]{Items: []Tunnel{}}
 	for _, t := range found {
 		if a.Authorizer.May(ctx, c.by, wire.DeviceRead, tunnelTarget(t)) {
-			list.Items = append(list.Items, tunnelOf(t))
+			list.Items = append(list.Items, a.tunnelOf(t))
 		}
 	}
 	return &reply[List[Tunnel]]{Body: list}, err
 }
 
 func (a *API) getTunnel(_ context.Context, _ caller, in *TunnelPath) (*reply[Tunnel], error) {
-	return &reply[Tunnel]{Body: tunnelOf(in.found)}, nil
+	return &reply[Tunnel]{Body: a.tunnelOf(in.found)}, nil
 }
 
 func (a *API) openTunnel(ctx context.Context, c caller, in *tunnelOpenInput) (*reply[TunnelOpening], error) {
@@ -147,7 +147,7 @@ func (a *API) openTunnel(ctx context.Context, c caller, in *tunnelOpenInput) (*r
 		return nil, err
 	}
 	return &reply[TunnelOpening]{Body: TunnelOpening{
-		Tunnel: tunnelOf(opening.Tunnel), Gateway: opening.Gateway, Ticket: string(opening.Ticket.Reveal()), DeviceKey: opening.DeviceKey,
+		Tunnel: a.tunnelOf(opening.Tunnel), Gateway: opening.Gateway, Ticket: string(opening.Ticket.Reveal()), DeviceKey: opening.DeviceKey, EntryURL: string(opening.Entry.Reveal()),
 	}}, nil
 }
 
@@ -166,7 +166,7 @@ func (a *API) decideTunnel(ctx context.Context, c caller, in *TunnelPath, approv
 		return nil, err
 	}
 	t, err := a.Remote.Decide(ctx, by, in.found.ID, approve)
-	return &reply[Tunnel]{Body: tunnelOf(t)}, err
+	return &reply[Tunnel]{Body: a.tunnelOf(t)}, err
 }
 
 func (a *API) extendTunnel(ctx context.Context, c caller, in *tunnelExtendInput) (*reply[Tunnel], error) {
@@ -175,7 +175,7 @@ func (a *API) extendTunnel(ctx context.Context, c caller, in *tunnelExtendInput)
 		return nil, err
 	}
 	t, err := a.Remote.Extend(ctx, by, in.found.ID, time.Duration(in.Body.TTLSeconds)*time.Second)
-	return &reply[Tunnel]{Body: tunnelOf(t)}, err
+	return &reply[Tunnel]{Body: a.tunnelOf(t)}, err
 }
 
 // closeTunnel asks for no second factor: to end what is open must be easy. Who did not ask for it must be able to open it.
@@ -197,11 +197,11 @@ func (a *API) setTunnelPolicy(ctx context.Context, c caller, in *tunnelPolicyInp
 	return &reply[TunnelPolicy]{Body: in.Body}, err
 }
 
-func tunnelOf(t remote.Tunnel) Tunnel {
+func (a *API) tunnelOf(t remote.Tunnel) Tunnel {
 	return Tunnel{
 		ID: t.ID, ProjectKey: t.Project, DeviceKey: t.Device, Device: t.DeviceName, Target: t.Target.String(), State: string(t.State), EndToEnd: t.EndToEnd,
 		ByKind: string(t.By.Kind), ByID: t.By.ID, ByName: t.By.Name, Reason: t.Reason, Approver: t.Approver, TTLSeconds: int64(t.TTL / time.Second),
 		AskedAt: t.AskedAt, OpenedAt: t.OpenedAt, ExpiresAt: t.ExpiresAt, ClosedAt: t.ClosedAt, Ended: t.Ended,
-		Sent: t.Sent, Received: t.Received, Streams: t.Streams, Record: t.Record, Recorded: t.Signer != "",
+		Sent: t.Sent, Received: t.Received, Streams: t.Streams, Record: t.Record, Recorded: t.Signer != "", URL: a.Remote.SiteOf(t.ID),
 	}
 }

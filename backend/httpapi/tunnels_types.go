@@ -31,11 +31,12 @@ type Tunnel struct {
 	Sent       int64     `json:"sent" doc:"Bytes to the device"`
 	Received   int64     `json:"received" doc:"Bytes from the device"`
 	Streams    int       `json:"streams"`
+	URL        string    `json:"url,omitempty" doc:"Where browsers find a web application while its tunnel is open. It opens nothing without a login"`
 }
 
 // TunnelCreate asks for a tunnel to a host and port.
 type TunnelCreate struct {
-	Target     string `json:"target" maxLength:"262" example:"127.0.0.1:8080" doc:"HOST:PORT as the device sees it"`
+	Target     string `json:"target" maxLength:"262" example:"127.0.0.1:8080" doc:"HOST:PORT, or http://HOST:PORT or https://HOST:PORT for a web application, as the device sees it"`
 	EndToEnd   bool   `json:"end_to_end,omitempty" doc:"Encrypt from the user's end to the device's"`
 	TTLSeconds int64  `json:"ttl_seconds,omitempty" minimum:"60" maximum:"28800" doc:"Absent: an hour"`
 	Reason     string `json:"reason,omitempty" maxLength:"500"`
@@ -58,6 +59,7 @@ type TunnelOpening struct {
 	Tunnel    Tunnel `json:"tunnel"`
 	Gateway   string `json:"gateway" doc:"Where the user's end dials"`
 	Ticket    string `json:"ticket" doc:"Opens the gateway, once, as a bearer's"`
+	EntryURL  string `json:"entry_url,omitempty" doc:"Of a web application, which has no gateway and no ticket: where a browser enters, once, within two minutes"`
 	DeviceKey string `json:"device_key" doc:"SHA-256 of the public key of the device's end, in base64"`
 }
 

@@ -63,13 +63,14 @@ type Project struct{ Name, Title, DeviceRealm string }
 // Projects lists what somebody sees, and tells whether there are more.
 type Projects func(ctx context.Context, by account.Principal) (seen []Project, more bool, err error)
 
-// Config is what the pages need; all of it is required.
+// Config is what the pages need; all of it but Sites is required.
 type Config struct {
 	Logins    Logins
 	Providers Providers
 	Devices   Devices
 	Keys      Keys
 	Terminals Terminals
+	Sites     Sites // nil where no web applications are shown
 	Projects  Projects
 	Noter     account.Noter // takes what was refused here; the others keep their own record
 	Public    string        // the origin of this server
@@ -142,6 +143,11 @@ func (p *Pages) routes() http.Handler {
 	fresh("POST /terminal/{project}/{device}", "To open a terminal, enter the code that your authenticator app shows now.", p.openTerminal)
 	full("GET /terminal/{id}", p.terminal)
 	full("POST /terminal/{id}", p.endTerminal)
+	if p.Sites != nil {
+		full("GET "+wire.TunnelPathLogin, p.siteForm)
+		mux.Handle("POST "+wire.TunnelPathLogin, p.handle("POST "+wire.TunnelPathLogin,
+			p.leadingTo(p.fresh("To open what a tunnel leads to, enter the code that your authenticator app shows now.", p.enterSite))))
+	}
 	for _, asset := range web.Assets() {
 		mux.Handle("GET "+asset.Path, static(asset))
 	}

@@ -98,6 +98,8 @@ func (p *Pages) here(r *request) string {
 		return localPath(r.URL.Query().Get("to"))
 	case r.Method != http.MethodPost:
 		return localPath(r.URL.RequestURI())
+	case r.URL.Path == wire.TunnelPathLogin:
+		return localPath(sitePath(r.PostForm))
 	case leads(r.URL.Path, "/account/keys"):
 		return "/account/keys"
 	case leads(r.URL.Path, "/account"):

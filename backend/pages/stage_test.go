@@ -51,7 +51,7 @@ func newStage(t *testing.T) *stage {
 	s.server.StartTLS()
 	t.Cleanup(s.server.Close)
 	made, err := pages.New(pages.Config{
-		Logins: s.people, Providers: s.outside, Devices: s.grants, Keys: s.keys, Terminals: s.shells, Noter: s.noted, Public: s.server.URL, Log: slog.New(slog.DiscardHandler), Now: s.people.now,
+		Logins: s.people, Providers: s.outside, Devices: s.grants, Keys: s.keys, Terminals: s.shells, Sites: webSites{}, Noter: s.noted, Public: s.server.URL, Log: slog.New(slog.DiscardHandler), Now: s.people.now,
 		Projects: func(context.Context, account.Principal) ([]pages.Project, bool, error) {
 			return []pages.Project{{Name: "plant-a", Title: `<script>alert(1)</script>`, DeviceRealm: "device-1"}}, false, nil
 		},

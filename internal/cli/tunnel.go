@@ -19,7 +19,7 @@ import (
 func tunnelRows(t httpapi.Tunnel) [][]string {
 	return [][]string{
 		{"id", t.ID}, {"device", t.Device}, {"target", t.Target}, {"state", t.State}, {"by", t.ByName}, {"reason", t.Reason},
-		{"end to end", yesNo(t.EndToEnd)}, {"recorded", yesNo(t.Recorded)}, {"expires", when(t.ExpiresAt)}, {"ended", t.Ended},
+		{"end to end", yesNo(t.EndToEnd)}, {"readable by", readableBy(t)}, {"url", t.URL}, {"recorded", yesNo(t.Recorded)}, {"expires", when(t.ExpiresAt)}, {"ended", t.Ended},
 	}
 }
 
@@ -37,6 +37,14 @@ func (inv *invocation) tunnelCommand() *cobra.Command {
 		act("approve", "approve ID", "Approve a tunnel that another asks for"), act("deny", "deny ID", "Deny a tunnel that another asks for"),
 		inv.tunnelExtend(), inv.tunnelForget(), inv.tunnelPolicy(),
 	)
+}
+
+// readableBy tells who can read what goes through besides its two ends.
+func readableBy(t httpapi.Tunnel) string {
+	if t.EndToEnd {
+		return "nobody"
+	}
+	return "gateway"
 }
 
 func (inv *invocation) tunnelList() *cobra.Command {
@@ -60,9 +68,9 @@ func (inv *invocation) tunnelList() *cobra.Command {
 			return err
 		}
 		return inv.print(list.Items, func() table {
-			t := table{head: []string{"ID", "DEVICE", "TARGET", "STATE", "BY", "EXPIRES", "SENT", "RECEIVED", "ENDED"}}
+			t := table{head: []string{"ID", "DEVICE", "TARGET", "STATE", "READABLE", "BY", "EXPIRES", "SENT", "RECEIVED", "URL", "ENDED"}}
 			for _, one := range list.Items {
-				t.add(one.ID, one.Device, one.Target, one.State, one.ByName, when(one.ExpiresAt), text(one.Sent), text(one.Received), one.Ended)
+				t.add(one.ID, one.Device, one.Target, one.State, readableBy(one), one.ByName, when(one.ExpiresAt), text(one.Sent), text(one.Received), one.URL, one.Ended)
 			}
 			return t
 		})
@@ -157,8 +165,8 @@ func (inv *invocation) tunnelOpen() *cobra.Command {
 	var to, listen, reason string
 	var ttl time.Duration
 	c := &cobra.Command{
-		Use: "open DEVICE --to HOST:PORT", Short: "Forward a local port to what a device reaches, until Ctrl-C", Args: arguments(1, 1),
-		Example: "  bulkhead tunnel open plant-a/press-1 --to 127.0.0.1:8080 --listen 127.0.0.1:9000",
+		Use: "open DEVICE --to HOST:PORT|http://HOST:PORT", Short: "Forward a local port to what a device reaches, or show its web application, until Ctrl-C", Args: arguments(1, 1),
+		Example: "  bulkhead tunnel open plant-a/press-1 --to 127.0.0.1:8080 --listen 127.0.0.1:9000\n  bulkhead tunnel open plant-a/press-1 --to http://127.0.0.1:8080",
 	}
 	c.Flags().StringVar(&to, "to", "", "target as the device sees it")
 	c.Flags().StringVar(&listen, "listen", "127.0.0.1:0", "local address; port 0 takes a free one")
@@ -168,17 +176,23 @@ func (inv *invocation) tunnelOpen() *cobra.Command {
 		if err := required(c, "to"); err != nil {
 			return err
 		}
-		if _, err := wire.ParseTarget(to); err != nil {
+		target, err := wire.ParseTarget(to)
+		if err != nil {
 			return usage(c, "--to %v", err)
+		}
+		ask := httpapi.TunnelCreate{Target: to, EndToEnd: !target.Protocol.Web(), TTLSeconds: int64(ttl / time.Second), Reason: reason}
+		if target.Protocol.Web() {
+			if c.Flags().Changed("listen") {
+				return usage(c, "--listen belongs to HOST:PORT: what begins with %s:// is shown by the server", target.Protocol)
+			}
+			return inv.openWeb(c.Context(), args[0], ask)
 		}
 		l, err := net.Listen("tcp", listen)
 		if err != nil {
 			return errs.As(wire.Unavailable, err, "--listen %s cannot be listened on: choose another port, or 0 for a free one", listen)
 		}
 		defer l.Close()
-		p, err := inv.pass(c.Context(), args[0], "tunnels", httpapi.TunnelCreate{
-			Target: to, EndToEnd: true, TTLSeconds: int64(ttl / time.Second), Reason: reason,
-		})
+		p, err := inv.pass(c.Context(), args[0], "tunnels", ask)
 		if err != nil {
 			return err
 		}

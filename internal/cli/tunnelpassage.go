@@ -27,26 +27,35 @@ const pollApproval = time.Second
 
 // pass asks for a tunnel, waits for its approval where the project wants one, and opens it.
 func (inv *invocation) pass(ctx context.Context, device, kind string, body any) (*passage, error) {
-	api, err := inv.client()
+	p, found, err := inv.ask(ctx, device, kind, body)
 	if err != nil {
 		return nil, err
-	}
-	found, target, err := find(ctx, api, device)
-	if err != nil {
-		return nil, err
-	}
-	t, err := fetch[httpapi.Tunnel](ctx, api, request{method: http.MethodPost, path: target + "/" + kind, body: body})
-	if err != nil {
-		return nil, err
-	}
-	p := &passage{api: api, tunnel: t}
-	if err := p.awaitApproval(ctx, inv); err != nil {
-		return nil, p.abandon(ctx, err)
 	}
 	if err := p.open(ctx, inv, found, device); err != nil {
 		return nil, p.abandon(ctx, err)
 	}
 	return p, nil
+}
+
+// ask asks for a tunnel and waits for its approval where the project wants one.
+func (inv *invocation) ask(ctx context.Context, device, kind string, body any) (*passage, httpapi.Device, error) {
+	api, err := inv.client()
+	if err != nil {
+		return nil, httpapi.Device{}, err
+	}
+	found, target, err := find(ctx, api, device)
+	if err != nil {
+		return nil, found, err
+	}
+	t, err := fetch[httpapi.Tunnel](ctx, api, request{method: http.MethodPost, path: target + "/" + kind, body: body})
+	if err != nil {
+		return nil, found, err
+	}
+	p := &passage{api: api, tunnel: t}
+	if err := p.awaitApproval(ctx, inv); err != nil {
+		return nil, found, p.abandon(ctx, err)
+	}
+	return p, found, nil
 }
 
 func (p *passage) path(more ...string) string {

@@ -35,6 +35,7 @@ type Config struct {
 	Ingest    Ingest   `yaml:"ingest"`
 
 	Recordings Recordings `yaml:"recordings"`
+	Gateway    Gateway    `yaml:"gateway"`
 }
 
 // TLS names the certificate that the server shows and the authority that devices are given to check it by.
@@ -76,6 +77,11 @@ type Recordings struct {
 	ProjectQuota int64 `yaml:"project_quota"`
 	DeviceQuota  int64 `yaml:"device_quota"`
 	KeepDays     int   `yaml:"keep_days"`
+}
+
+// Gateway says where tunnels are shown.
+type Gateway struct {
+	HTTPDomain string `yaml:"http_domain"`
 }
 
 // Drivers place projects in the database server.
@@ -208,6 +214,14 @@ func (c Config) check() error {
 	}
 	if c.Recordings.KeepDays < 1 || c.Recordings.KeepDays > 36500 {
 		fault("recordings.keep_days", "want 1 to 36500")
+	}
+	if d := c.Gateway.HTTPDomain; d != "" {
+		if wire.CheckHost(d) != nil || !strings.ContainsFunc(d, func(r rune) bool { return r >= 'a' && r <= 'z' }) || !strings.Contains(d, ".") {
+			fault("gateway.http_domain", "want a domain like tunnel.example, in lower case")
+		}
+		if u, err := url.Parse(c.PublicURL); err == nil && (u.Hostname() == d || strings.HasSuffix(u.Hostname(), "."+d)) {
+			fault("gateway.http_domain", "public_url must not be below it: what is there belongs to devices")
+		}
 	}
 	return errors.Join(faults...)
 }

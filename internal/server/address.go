@@ -46,8 +46,11 @@ func webSocketURL(public, path string) string {
 }
 
 // certificateHosts are the names that the local authority certifies.
-func certificateHosts(public string) []string {
-	hosts := []string{"localhost", "127.0.0.1", "::1", "*.tunnel.localhost"}
+func certificateHosts(public, webDomain string) []string {
+	hosts := []string{"localhost", "127.0.0.1", "::1"}
+	if webDomain != "" {
+		hosts = append(hosts, "*."+webDomain)
+	}
 	u, err := url.Parse(public)
 	if err != nil {
 		return hosts

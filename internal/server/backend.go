@@ -105,7 +105,7 @@ func (s *Server) makeRouter() (err error) {
 	s.tickets = account.NewTickets(time.Now)
 	s.makeRecordings()
 	s.router, err = router.New(router.Config{
-		Logger: s.log, Tickets: s.tickets, Sink: s.ingest, Limits: s.limits(), Origins: s.options.Config.Origins, Metrics: s.metrics,
+		Logger: s.log, Tickets: s.tickets, Sink: s.ingest, Limits: s.limits(), Origins: s.options.Config.Origins, Elsewhere: s.elsewhere, Metrics: s.metrics,
 		Rates: rates, Policy: s.policy(),
 	})
 	if err != nil {

@@ -13,10 +13,14 @@ import (
 
 // servePages adds what people see in a browser, which is also told of what is not there.
 func (s *Server) servePages(mux *http.ServeMux) error {
-	made, err := pages.New(pages.Config{
+	config := pages.Config{
 		Logins: s.logins, Providers: s.relyingParty(), Devices: s.grants, Keys: s.keys, Terminals: terminals{s}, Projects: s.projectsSeen, Noter: s.refusals,
 		Public: s.public, Log: s.log, Now: time.Now, Version: s.options.Version,
-	})
+	}
+	if url := s.siteURL(); url != nil {
+		config.Sites = sites{s.remote, url}
+	}
+	made, err := pages.New(config)
 	if err != nil {
 		return err
 	}

@@ -20,7 +20,7 @@ func (s *Server) makeRemote(ctx context.Context, key ed25519.PrivateKey) error {
 	s.gateway = gateway.New(gateway.Config{Events: events, Log: s.log, Settle: func(c net.Conn) { transport.Settle(c) }})
 	s.remote = remote.New(remote.Config{
 		Store: db.NewTunnels(s.db), Gateway: tunnelGateway{s.gateway}, Agents: s.rpc, Key: key,
-		UserURL: webSocketURL(s.public, wire.TunnelPathUser), DeviceURL: webSocketURL(s.public, wire.TunnelPathDevice),
+		UserURL: webSocketURL(s.public, wire.TunnelPathUser), DeviceURL: webSocketURL(s.public, wire.TunnelPathDevice), SiteURL: s.siteURL(),
 		RecordingKey: s.recordings.Key,
 		Reachable: func(project wire.Key, serial wire.Serial) bool {
 			d, ok := s.assets.Directory().Device(serial)

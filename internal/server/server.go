@@ -46,6 +46,7 @@ import (
 	"bulkhead/router"
 	"bulkhead/router/gateway"
 	"bulkhead/router/gateway/terminal"
+	"bulkhead/router/gateway/webapp"
 	"bulkhead/router/transport"
 	"bulkhead/wire"
 )
@@ -103,6 +104,7 @@ type Server struct {
 	recordings *recording.Recordings
 	gateway    *gateway.Gateway
 	terminals  *terminal.Terminals
+	webApps    *webapp.Apps // nil without a domain for them
 	audit      *auditing
 	privileges *privileges
 	rest       atomic.Pointer[httpapi.API] // nil until it is made
@@ -211,7 +213,7 @@ func (s *Server) loadCertificate(context.Context) error {
 			return errs.As(wire.Invalid, err, "state_dir %s cannot be written", s.options.Config.StateDir)
 		}
 		var err error
-		if files, err = localca.Ensure(dir, certificateHosts(s.public), time.Now()); err != nil {
+		if files, err = localca.Ensure(dir, certificateHosts(s.public, s.options.Config.Gateway.HTTPDomain), time.Now()); err != nil {
 			return errs.As(wire.Invalid, err, "the local certificate authority cannot be used")
 		}
 	}
@@ -290,6 +292,9 @@ func (s *Server) Stop(ctx context.Context) error {
 			keep(w.Close())
 		}
 	}
+	if s.webApps != nil {
+		s.webApps.Close()
+	}
 	for _, l := range []net.Listener{s.listener, s.ops} {
 		if l != nil {
 			_ = l.Close() // the server that used it has closed it
@@ -345,8 +350,12 @@ func (s *Server) serve(context.Context) error {
 	if err := s.mount(mux); err != nil {
 		return err
 	}
+	handler, err := s.besideWebApps(httpapi.WithoutCredentialsInURLs(mux))
+	if err != nil {
+		return err
+	}
 	guard := transport.NewGuard(s.listener, transport.GuardLimits{PerNetwork: s.options.Config.Router.MaxPerAddress}, s.router.Refused)
-	s.run(transport.HTTPServer(httpapi.WithoutCredentialsInURLs(mux), s.limits(), s.log), s.router.Front(guard, s.tls))
+	s.run(transport.HTTPServer(handler, s.limits(), s.log), s.router.Front(guard, s.tls))
 	ops := &http.Server{Handler: s.opsHandler(), ReadHeaderTimeout: 5 * time.Second, ReadTimeout: 10 * time.Second, ErrorLog: slog.NewLogLogger(s.log.Handler(), slog.LevelDebug)}
 	s.run(ops, s.ops)
 	return nil

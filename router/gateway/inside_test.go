@@ -3,6 +3,7 @@ package gateway_test
 import (
 	"context"
 	"errors"
+	"strconv"
 	"sync"
 	"testing"
 	"time"
@@ -175,5 +176,36 @@ func TestTheServersOwnEndIsKilledWithTheDevices(t *testing.T) {
 	}
 	if _, err := user.Open(t.Context()); err == nil {
 		t.Error("a stream of a tunnel that ended")
+	}
+}
+
+func TestTenThousandTunnelsThatNobodyEntersLeaveNothing(t *testing.T) {
+	t.Parallel()
+	const many = 10_000
+	s := newStage(t, func(c *gateway.Config, b *book) {
+		c.Tunnels, c.JoinWithin, b.closed = many, time.Hour, make(chan gateway.Closing, many+1)
+	})
+	first := s.admit(pass("0"))
+	for i := 1; i < many; i++ {
+		s.admit(pass(strconv.Itoa(i)))
+	}
+	if _, err := s.Admit(pass("more")); errs.KindOf(err) != wire.Exhausted {
+		t.Errorf("one more: %v", err)
+	}
+	for i := range many / 2 {
+		s.End(strconv.Itoa(i), "killed")
+	}
+	for range many / 2 {
+		s.closing()
+	}
+	if _, err := s.dial(wire.TunnelPathUser, first.User); errs.KindOf(err) != wire.Unauthenticated {
+		t.Errorf("a ticket of one that ended: %v", err)
+	}
+	s.admit(pass("more"))
+	s.Close()
+	for range many/2 + 1 {
+		if c := s.closing(); c.Reason != gateway.Shutdown || !c.Began.IsZero() {
+			t.Fatalf("got %+v", c)
+		}
 	}
 }

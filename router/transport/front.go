@@ -203,7 +203,7 @@ func (f *front) request(c net.Conn, buf *[]byte) (u upgrade, ok bool, err error)
 		*buf = b
 		if end := bytes.Index(b, endOfHead); end >= 0 || len(b) == maxUpgrade || !f.maybe(b) {
 			u, ok = parseUpgrade(b, f.paths, f.server.config.Origins)
-			return u, ok, nil
+			return u, ok && !f.server.elsewhere(string(u.host)), nil
 		}
 		if err != nil {
 			return u, false, err

@@ -23,6 +23,8 @@ type Config struct {
 	// the link ends when that returns. It runs in a goroutine of its own, because joining needs twice the stack that an idle
 	// session does, and a stack that has grown stays.
 	Join func(*Link) (session func())
+	// Elsewhere reports whether a host is not this server's: what asks for a WebSocket there goes to net/http. May be nil.
+	Elsewhere func(host string) bool
 	// Refused is told the reason of each connection that was refused before it became a link; may be nil.
 	Refused func(reason string)
 	// Meter counts for links that have not joined.
@@ -57,6 +59,10 @@ func (s *Server) refused(reason string) {
 	if s.config.Refused != nil {
 		s.config.Refused(reason)
 	}
+}
+
+func (s *Server) elsewhere(host string) bool {
+	return s.config.Elsewhere != nil && s.config.Elsewhere(host)
 }
 
 // start runs a link that was accepted at the given time. It returns when the peer has joined, or has not.

@@ -12,7 +12,8 @@ import (
 // upgrade is a request for a WebSocket that holds nothing unusual.
 type upgrade struct {
 	codec codec
-	key   []byte // part of the request
+	key   []byte // part of the request, as is
+	host  []byte
 }
 
 // maxUpgrade is how large such a request may be in bytes.
@@ -85,6 +86,7 @@ func (u *upgrade) header(seen *headers, line []byte, origins []string) bool {
 func (u *upgrade) judge(name string, value []byte, origins []string) (headers, bool) {
 	switch name {
 	case "host":
+		u.host = value
 		return hasHost, isHost(value)
 	case "upgrade":
 		return hasUpgrade, bytes.EqualFold(value, []byte("websocket"))
