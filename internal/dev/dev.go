@@ -128,7 +128,7 @@ func (d *Dev) startServer(ctx context.Context, url string) (err error) {
 	c := config.Default()
 	c.Listen, c.OpsListen, c.StateDir = d.options.Listen, d.options.OpsListen, d.folder.file("server")
 	c.Gateway.HTTPDomain = "tunnel.localhost" // browsers look for it on this machine
-	c.Database.Driver = config.DriverSchema // one URL shows both projects
+	c.Database.Driver = config.DriverSchema   // one URL shows both projects
 	d.server, err = server.Start(ctx, server.Options{
 		Config: c, DatabaseURL: secret.FromString(url), Log: d.options.Log, Version: d.options.Version, Hasher: d.options.Hasher,
 		Mount: d.people.mount,
