@@ -2,10 +2,7 @@ package cli
 
 import (
 	"context"
-	"crypto/sha256"
 	"crypto/subtle"
-	"crypto/x509"
-	"encoding/base64"
 	"errors"
 	"fmt"
 	"io"
@@ -22,6 +19,7 @@ import (
 
 	"bulkhead/backend/httpapi"
 	"bulkhead/internal/errs"
+	"bulkhead/internal/mux"
 	"bulkhead/wire"
 )
 
@@ -126,13 +124,8 @@ func refusedShell(err error) error {
 // sameKey accepts the key that the device has proved on the stream below.
 func sameKey(fingerprint string) ssh.HostKeyCallback {
 	return func(_ string, _ net.Addr, key ssh.PublicKey) error {
-		if k, ok := key.(ssh.CryptoPublicKey); ok {
-			if der, err := x509.MarshalPKIXPublicKey(k.CryptoPublicKey()); err == nil {
-				sum := sha256.Sum256(der)
-				if subtle.ConstantTimeCompare([]byte(base64.StdEncoding.EncodeToString(sum[:])), []byte(fingerprint)) == 1 {
-					return nil
-				}
-			}
+		if k, ok := key.(ssh.CryptoPublicKey); ok && subtle.ConstantTimeCompare([]byte(mux.FingerprintOf(k.CryptoPublicKey())), []byte(fingerprint)) == 1 {
+			return nil
 		}
 		return errs.E(wire.Unauthenticated, "the shell has another key than the device")
 	}
