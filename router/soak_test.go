@@ -35,7 +35,7 @@ func soakTime(t *testing.T) time.Duration {
 func TestHonestClientsLoseNothingBesideMisbehavingOnes(t *testing.T) {
 	t.Parallel()
 	s := newStage(t, router.Config{Limits: transport.Limits{
-		Queue: 1 << 20, Handshake: time.Second, PingEvery: 200 * time.Millisecond, RealmBytes: 32 << 20,
+		Queue: 1 << 20, Handshake: patience, TLSHandshake: patience, RealmBytes: 32 << 20,
 	}})
 	const honest = 10
 	var devices []realms.Device
