@@ -386,10 +386,7 @@ func TestAShellEndsWhoseRecordingIsNotKeptInTime(t *testing.T) {
 func TestAProjectDemandsRecordings(t *testing.T) {
 	t.Parallel()
 	must[any](t, nil, "project", "create", "vault")
-	var vault struct {
-		Key json.Number `json:"key"`
-	}
-	vault = must[struct {
+	vault := must[struct {
 		Key json.Number `json:"key"`
 	}](t, nil, "project", "show", "vault")
 	must[any](t, nil, "tunnel", "policy", "set", "vault", "--recording=true")
