@@ -1,13 +1,8 @@
 package password_test
 
 import (
-	"context"
-	"fmt"
 	"strings"
-	"sync"
-	"sync/atomic"
 	"testing"
-	"time"
 
 	"bulkhead/backend/account/password"
 	"bulkhead/internal/errs"
@@ -57,76 +52,6 @@ func TestAPasswordLongerThanAnyIsWrong(t *testing.T) {
 	}
 	if ok, err := h.Verify(t.Context(), password.Turn{}, kept(hash), secret.FromString(long)); ok || err != nil {
 		t.Errorf("what is beyond is not looked at: %t, %v", ok, err)
-	}
-}
-
-func TestAFloodAtOneNameDoesNotKeepOthersWaiting(t *testing.T) {
-	t.Parallel()
-	h := password.New(password.Here{})
-	ctx, stop := context.WithCancel(t.Context())
-	var flood sync.WaitGroup
-	var refused atomic.Int32
-	for range 100 {
-		flood.Go(func() {
-			for ctx.Err() == nil {
-				if _, err := h.Verify(ctx, password.Turn{Name: "victim", Rank: password.Failed}, kept(""), right); errs.KindOf(err) == wire.Exhausted {
-					refused.Add(1)
-					<-time.After(10 * time.Millisecond) // a guesser sends again; nothing signals when
-				}
-			}
-		})
-	}
-	for i := range 5 {
-		begun := time.Now()
-		if _, err := h.Verify(t.Context(), password.Turn{Name: fmt.Sprintf("honest-%d", i), Rank: password.Clean}, kept(""), right); err != nil {
-			t.Errorf("%d: %v", i, err)
-		}
-		if took := time.Since(begun); took > 3*time.Second {
-			t.Errorf("%d waited %v", i, took)
-		}
-	}
-	stop()
-	flood.Wait()
-	if refused.Load() == 0 {
-		t.Error("nobody was refused: there was no flood")
-	}
-}
-
-func TestAFloodOfOneRankIsServedInTurnsByName(t *testing.T) {
-	t.Parallel()
-	h := password.New(password.Here{})
-	ctx, stop := context.WithCancel(t.Context())
-	var flood sync.WaitGroup
-	for range 20 {
-		flood.Go(func() {
-			for ctx.Err() == nil {
-				_, _ = h.Verify(ctx, password.Turn{Name: "victim", Rank: password.Clean}, kept(""), right)
-			}
-		})
-	}
-	for i := range 3 {
-		if _, err := h.Verify(t.Context(), password.Turn{Name: fmt.Sprintf("honest-%d", i), Rank: password.Clean}, kept(""), right); err != nil {
-			t.Errorf("%d: %v", i, err)
-		}
-	}
-	stop()
-	flood.Wait()
-}
-
-func TestWhoGivesUpLeavesTheLine(t *testing.T) {
-	t.Parallel()
-	h := password.New(password.Here{})
-	ctx, cancel := context.WithCancel(t.Context())
-	cancel()
-	var all sync.WaitGroup
-	for range 20 {
-		all.Go(func() { _, _ = h.Verify(ctx, password.Turn{Name: "gone"}, kept(""), right) })
-	}
-	all.Wait()
-	for range 3 {
-		if _, err := h.Verify(t.Context(), password.Turn{Name: "here"}, kept(""), right); err != nil {
-			t.Error(err)
-		}
 	}
 }
 

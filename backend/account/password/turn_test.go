@@ -6,52 +6,219 @@ import (
 	"sync"
 	"testing"
 	"testing/synctest"
+	"time"
 
 	"bulkhead/backend/account/password"
+	"bulkhead/internal/errs"
 	"bulkhead/internal/secret"
+	"bulkhead/wire"
 )
 
-// held derives when it is told to.
+// held derives when it is told to. Its tests run in bubbles: nothing in them depends on how fast the machine is.
 type held struct{ let chan struct{} }
 
-func (h held) Derive(context.Context, secret.Value, []byte) ([]byte, error) {
-	<-h.let
-	return make([]byte, password.KeySize), nil
+func (h held) Derive(ctx context.Context, _ secret.Value, _ []byte) ([]byte, error) {
+	select {
+	case <-h.let:
+		return make([]byte, password.KeySize), nil
+	case <-ctx.Done():
+		return nil, ctx.Err()
+	}
+}
+
+// desk is a Hasher with those who ask it.
+type desk struct {
+	t      *testing.T
+	hasher *password.Hasher
+	let    chan struct{}
+
+	mu      sync.Mutex // guards all below
+	turns   []string   // names in the order in which they came to be hashed
+	refused map[string]int
+}
+
+func newDesk(t *testing.T) *desk {
+	d := held{make(chan struct{})}
+	return &desk{t: t, hasher: password.New(d), let: d.let, refused: map[string]int{}}
+}
+
+// ask has somebody come. When it returns the name is hashed, waits or was refused.
+func (d *desk) ask(ctx context.Context, turn password.Turn) {
+	d.t.Helper()
+	go func() {
+		_, err := d.hasher.Verify(ctx, turn, func() (string, error) {
+			d.mu.Lock()
+			defer d.mu.Unlock()
+			d.turns = append(d.turns, turn.Name)
+			return "", nil
+		}, right)
+		switch {
+		case errs.KindOf(err) == wire.Exhausted:
+			d.mu.Lock()
+			defer d.mu.Unlock()
+			d.refused[turn.Name]++
+		case err != nil && ctx.Err() == nil:
+			d.t.Errorf("%s: %v", turn.Name, err)
+		}
+	}()
+	synctest.Wait()
+}
+
+// finish has n hashes end, one after the other.
+func (d *desk) finish(n int) {
+	for range n {
+		d.let <- struct{}{}
+		synctest.Wait()
+	}
+}
+
+// after gives the turns that came after the first ones.
+func (d *desk) after(first int) []string {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	return slices.Clone(d.turns[first:])
+}
+
+func (d *desk) refusals(name string) int {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	return d.refused[name]
+}
+
+// fill has every worker hash somebody.
+func (d *desk) fill() {
+	for range password.Workers() {
+		d.ask(d.t.Context(), password.Turn{Name: "first", Rank: password.Known})
+	}
 }
 
 func TestWhoIsFoundToFloodWhileWaitingGoesBehind(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
-		d := held{make(chan struct{})}
-		h := password.New(d)
-		var mu sync.Mutex // guards turns
-		var turns []string
-		ask := func(name string, rank, later password.Rank) {
-			turn := password.Turn{Name: name, Rank: rank, Still: func() password.Rank { return later }}
-			go func() {
-				_, err := h.Verify(t.Context(), turn, func() (string, error) {
-					mu.Lock()
-					defer mu.Unlock()
-					turns = append(turns, name)
-					return "", nil
-				}, right)
-				if err != nil {
-					t.Errorf("%s: %v", name, err)
-				}
-			}()
-			synctest.Wait() // it is hashed, or waits
-		}
-		for range password.Workers() {
-			ask("first", password.Known, password.Known)
-		}
-		ask("flood", password.Clean, password.Failed)
-		ask("honest", password.Clean, password.Clean)
-		for range password.Workers() + 2 {
-			d.let <- struct{}{}
-			synctest.Wait()
-		}
-		if got := turns[password.Workers():]; !slices.Equal(got, []string{"honest", "flood"}) {
+		d := newDesk(t)
+		d.fill()
+		d.ask(t.Context(), password.Turn{Name: "flood", Rank: password.Clean, Still: func() password.Rank { return password.Failed }})
+		d.ask(t.Context(), password.Turn{Name: "honest", Rank: password.Clean, Still: func() password.Rank { return password.Clean }})
+		d.finish(password.Workers() + 2)
+		if got := d.after(password.Workers()); !slices.Equal(got, []string{"honest", "flood"}) {
 			t.Errorf("the turns were %q", got)
+		}
+	})
+}
+
+func TestAFloodAtOneNameDoesNotKeepOthersWaiting(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		d := newDesk(t)
+		d.fill()
+		ctx, stop := context.WithCancel(t.Context())
+		defer stop()
+		honest := []string{"a", "b", "c"}
+		for _, name := range honest {
+			for range 40 { // more than there are places
+				d.ask(ctx, password.Turn{Name: "victim", Rank: password.Failed})
+			}
+			d.ask(t.Context(), password.Turn{Name: name, Rank: password.Clean})
+		}
+		if d.refusals("victim") == 0 {
+			t.Error("nobody was refused: there was no flood")
+		}
+		d.finish(len(honest))
+		if got := d.after(password.Workers()); !slices.Equal(got, honest) {
+			t.Errorf("the turns were %q", got)
+		}
+		d.finish(password.Workers())
+		if got := d.after(password.Workers() + len(honest)); !slices.Equal(got, []string{"victim"}) {
+			t.Errorf("then the turns were %q", got)
+		}
+	})
+}
+
+func TestAFloodOfOneRankIsServedInTurnsByName(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		d := newDesk(t)
+		d.fill()
+		ctx, stop := context.WithCancel(t.Context())
+		defer stop()
+		for range 20 {
+			d.ask(ctx, password.Turn{Name: "victim", Rank: password.Clean})
+		}
+		for _, name := range []string{"a", "b", "c"} {
+			d.ask(t.Context(), password.Turn{Name: name, Rank: password.Clean})
+		}
+		d.finish(5)
+		if got := d.after(password.Workers()); !slices.Equal(got, []string{"victim", "a", "b", "c", "victim"}) {
+			t.Errorf("the turns were %q", got)
+		}
+	})
+}
+
+func TestNobodyWaitsForeverAndWhoIsSentAwayIsTold(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		d := newDesk(t)
+		d.fill()
+		begun := time.Now() // of the bubble
+		_, err := d.hasher.Verify(t.Context(), password.Turn{Name: "late"}, kept(""), right)
+		if took := time.Since(begun); errs.KindOf(err) != wire.Exhausted || took > 3*time.Second {
+			t.Errorf("after %v: %v", took, err)
+		}
+		d.finish(password.Workers())
+		d.ask(t.Context(), password.Turn{Name: "next"})
+		d.finish(1)
+		if got := d.after(password.Workers()); !slices.Equal(got, []string{"next"}) {
+			t.Errorf("the turns were %q", got)
+		}
+	})
+}
+
+func TestWhoGivesUpLeavesTheLine(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		d := newDesk(t)
+		d.fill()
+		ctx, cancel := context.WithCancel(t.Context())
+		for range 20 {
+			d.ask(ctx, password.Turn{Name: "gone"})
+		}
+		cancel()
+		synctest.Wait()
+		d.ask(t.Context(), password.Turn{Name: "here"})
+		d.finish(password.Workers() + 1)
+		if got := d.after(password.Workers()); !slices.Equal(got, []string{"here"}) {
+			t.Errorf("the turns were %q", got)
+		}
+	})
+}
+
+// slow takes the time of the bubble that a hash takes.
+type slow struct{ count *int }
+
+func (s slow) Derive(context.Context, secret.Value, []byte) ([]byte, error) {
+	<-time.After(40 * time.Millisecond) // of the bubble
+	*s.count++
+	return make([]byte, password.KeySize), nil
+}
+
+func TestGuessesHaveAQuarterOfOneWorkerAtMost(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		hashed := 0 // those of the last rank are hashed one after the other
+		h := password.New(slow{&hashed})
+		ctx, stop := context.WithTimeout(t.Context(), 16*time.Second)
+		defer stop()
+		var flood sync.WaitGroup
+		for range 20 {
+			flood.Go(func() {
+				for ctx.Err() == nil {
+					_, _ = h.Verify(ctx, password.Turn{Name: "victim", Rank: password.Failed}, kept(""), right)
+				}
+			})
+		}
+		flood.Wait()
+		if most := 16 * 1000 / 160; hashed > most+1 || hashed < most/2 {
+			t.Errorf("%d were hashed in 16 s, not about %d", hashed, most)
 		}
 	})
 }
