@@ -4,9 +4,9 @@
 // it. The process is the server's own program, started again with Command, when the first password is to be hashed.
 //
 // It promises that a password goes through a pipe alone, never through arguments or the environment; that the process ends
-// with the server, however that ends, because its input does; that one which dies or does not answer in time costs whoever
-// asked it an "unavailable" and is replaced for the next; and that only where none can be started the work is done in the
-// server's process, which the log says.
+// with the server, however that ends, because its input does; that one which dies costs whoever asked it an "unavailable"
+// and is replaced for the next; and that where none can be started, or one does not answer in time because nothing is left
+// for it to run on, the work is done in the server's process, which the log says.
 package apart
 
 import (
@@ -27,8 +27,9 @@ import (
 // Command is the argument by which a program is asked to Serve.
 const Command = "hash-passwords"
 
-// answerWithin bounds one hash. On a machine with nothing to spare one takes long, since it yields.
-const answerWithin = 10 * time.Second
+// answerWithin bounds one hash. Where all processors are busy a process that yields may get no turn for long; who logs in
+// then shall not wait for that, and the server spends at most 40 ms in this time.
+const answerWithin = time.Second
 
 // Pool derives keys in at most as many processes as may derive at once. Make one with New and Close it.
 type Pool struct {
@@ -70,13 +71,19 @@ func (p *Pool) Derive(ctx context.Context, v secret.Value, bits []byte) ([]byte,
 	return key, err
 }
 
+// What the log says where this process does the work.
+const (
+	noProcess = "no process can be started that hashes passwords: this one does it, and messages wait for it"
+	noTurn    = "the process that hashes passwords does not get to run: this one does it, and messages wait for it"
+)
+
 // ask gives the key, and the process for the next one.
 func (p *Pool) ask(ctx context.Context, worker *process, v secret.Value, bits []byte) ([]byte, *process, error) {
 	fresh := worker == nil
 	if fresh {
 		var err error
 		if worker, err = startProcess(p.program, p.args); err != nil {
-			return p.derive(ctx, err, v, bits)
+			return p.derive(ctx, noProcess, err, v, bits)
 		}
 	}
 	key, err := worker.derive(v, bits, p.within)
@@ -84,17 +91,23 @@ func (p *Pool) ask(ctx context.Context, worker *process, v secret.Value, bits []
 		return key, worker, nil
 	}
 	late := errors.Is(err, os.ErrDeadlineExceeded)
+	if late {
+		_ = worker.cmd.Process.Kill() // it may get no turn to read the end of its input either
+	}
 	err = errors.Join(err, worker.end())
-	if fresh && !late { // it was no such process
-		return p.derive(ctx, err, v, bits)
+	switch {
+	case late:
+		return p.derive(ctx, noTurn, err, v, bits)
+	case fresh: // it was no such process
+		return p.derive(ctx, noProcess, err, v, bits)
 	}
 	p.log.WarnContext(ctx, "the process that hashes passwords failed; another takes its place", logkey.Error, err)
 	return nil, nil, errUnavailable
 }
 
-// derive is for where no process can be started.
-func (p *Pool) derive(ctx context.Context, why error, v secret.Value, bits []byte) ([]byte, *process, error) {
-	p.log.WarnContext(ctx, "no process can be started that hashes passwords: this one does it, and messages wait for it", logkey.Error, why)
+// derive is for where no process does it.
+func (p *Pool) derive(ctx context.Context, what string, why error, v secret.Value, bits []byte) ([]byte, *process, error) {
+	p.log.WarnContext(ctx, what, logkey.Error, why)
 	key, err := password.Here{}.Derive(ctx, v, bits)
 	return key, nil, err
 }

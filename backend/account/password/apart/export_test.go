@@ -2,5 +2,5 @@ package apart
 
 import "time"
 
-// Hurry has a pool wait for answers so long only.
+// Hurry sets how long a pool waits for an answer.
 func Hurry(p *Pool, within time.Duration) { p.within = within }
