@@ -101,11 +101,12 @@ func TestWhatTakesTwoLeavesExactlyItsEntriesToo(t *testing.T) {
 	t.Parallel()
 	s := newScenario(t)
 	s.seals()
-	s.plant("plant-a")
+	_, d, _ := s.plant("plant-a")
 	ann := s.logsIn("ann")
 	s.owns(ann)
 	s.belongs(ann)
 	s.tunnels(ann)
+	s.plays(s.recorded(d.Device))
 	s.reads()
 	s.takesAway()
 	for id := range onlyRefused {
@@ -190,6 +191,16 @@ func (s *scenario) tunnels(ann change) {
 	}
 	s.leaves("extend-tunnel", one+"/extend", `{"ttl_seconds":60}`, ann, audit.TunnelExtend)
 	s.leaves("close-tunnel", ask(), nil, ann, audit.TunnelClose)
+}
+
+// plays has a recording read, of which its key alone is put on record: without it the chunks show nothing.
+func (s *scenario) plays(id string) {
+	one := "/recordings/" + id
+	s.leaves("get-recording", one, nil, asOwner(s))
+	for _, purpose := range []string{"play", "export"} {
+		s.leaves("unseal-recording", one+"/unseal", fmt.Sprintf(`{"purpose":%q}`, purpose), asOwner(s), audit.RecordingRead)
+	}
+	s.leaves("list-recording-chunks", one+"/chunks", nil, asOwner(s))
 }
 
 // reads has the log show itself, which is no change.

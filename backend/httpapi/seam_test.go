@@ -49,7 +49,7 @@ func (w *watching) take() []question {
 func example(path, realm string) string {
 	return strings.NewReplacer("{project}", "plant-a", "{app}", "host-metrics", "{installation}", "host-metrics@prod", "{realm}", realm, "{session}", "5",
 		"{service}", "dashboard", "{table}", "metrics", "{id}", "aaaaaaaaaaaaaaaa", "{provider}", "company", "{group}", "hall", "{member}", "77", "{owner}", "77",
-		"{transfer}", "77", "{grant}", "77", "{user}", "77", "{account}", "77", "{login}", "aaaaaaaaaaaaaaaa", "{log}", "platform", "{path}", "0/000", "{sequence}", "1", "{tunnel}", "77").Replace(
+		"{transfer}", "77", "{grant}", "77", "{user}", "77", "{account}", "77", "{login}", "aaaaaaaaaaaaaaaa", "{log}", "platform", "{path}", "0/000", "{sequence}", "1", "{tunnel}", "77", "{recording}", "77.1").Replace(
 		strings.Replace(path, "/devices/{device}", "/devices/"+map[bool]string{true: "press-1", false: "plant-a%2Fpress-1"}[strings.HasPrefix(path, "/projects")], 1))
 }
 

@@ -103,7 +103,7 @@ func newStage(t *testing.T, options ...func(*httpapi.Config)) *stage {
 		Services: account.NewServiceAccounts(db.NewServiceAccounts(s.database.DB), s.keys, s.clock.Now), Tickets: s.tickets, Sessions: s.sessions, Backends: s.data, Audit: db.NewAudit(s.database.DB),
 		Authorizer: httpapi.Privileges{Snapshots: s.live, Now: s.clock.Now}, Granting: granting.New(store, s.live, s.clock.Now, log), Replays: db.NewReplays(s.database.DB), Sealer: keyring, Metrics: s.metrics, Log: log, Now: s.clock.Now, Version: "1.2.3",
 		Providers: oidc.NewProviders(db.NewProviders(s.database.DB), keyring, s.clock.Now), PublicURL: "https://bulkhead.test",
-		Remote: newRemote(s, log),
+		Remote: newRemote(s, log), Recordings: newRecordings(s, keyring),
 	}
 	for _, option := range options {
 		option(&s.config)

@@ -48,7 +48,7 @@ func (n names) fill(path string) string {
 	}
 	return strings.NewReplacer("{project}", n.project, "{device}", device, "{group}", n.group, "{app}", n.app, "{realm}", n.realm,
 		"{installation}", n.installation, "{grant}", n.grant, "{member}", n.member, "{owner}", n.member, "{session}", n.session, "{log}", n.project,
-		"{service}", "dashboard", "{table}", "metrics", "{provider}", "company", "{transfer}", "77", "{path...}", "0/000", "{tunnel}", "77",
+		"{service}", "dashboard", "{table}", "metrics", "{provider}", "company", "{transfer}", "77", "{path...}", "0/000", "{tunnel}", "77", "{recording}", "77.1",
 		"{sequence}", "1", "{user}", "77", "{service_account}", "77", "{login}", "aaaaaaaaaaaaaaaa", "{id}", "aaaaaaaaaaaaaaaa", "{key}", "77").Replace(path)
 }
 
