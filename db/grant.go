@@ -41,17 +41,19 @@ func (p *Privileges) Grants(ctx context.Context, q granting.GrantQuery) ([]privi
 
 // ChangeGrants makes all changes, where nothing of the project has changed since expected.
 func (p *Privileges) ChangeGrants(ctx context.Context, project wire.Key, expected int64, changes []granting.GrantChange) error {
-	return p.changing(ctx, project, expected, func(tx pgx.Tx) error {
-		for _, c := range changes {
-			if err := changeGrant(ctx, tx, c); err != nil {
-				return err
-			}
-			if err := record(ctx, tx, c.Entry); err != nil {
-				return err
-			}
+	return p.changing(ctx, project, expected, func(tx pgx.Tx) error { return changeGrants(ctx, tx, changes) })
+}
+
+func changeGrants(ctx context.Context, tx pgx.Tx, changes []granting.GrantChange) error {
+	for _, c := range changes {
+		if err := changeGrant(ctx, tx, c); err != nil {
+			return err
 		}
-		return nil
-	})
+		if err := record(ctx, tx, c.Entry); err != nil {
+			return err
+		}
+	}
+	return nil
 }
 
 func changeGrant(ctx context.Context, tx pgx.Tx, c granting.GrantChange) error {

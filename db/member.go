@@ -37,9 +37,12 @@ func (p *Privileges) AddMember(ctx context.Context, m privilege.Member, expected
 	})
 }
 
-// LimitMember keeps to what a member is limited.
-func (p *Privileges) LimitMember(ctx context.Context, m privilege.Member, expected int64, e audit.Entry) error {
+// LimitMember keeps to what a member is limited, and ends the grants that go with it.
+func (p *Privileges) LimitMember(ctx context.Context, m privilege.Member, expected int64, ended []granting.GrantChange, e audit.Entry) error {
 	return p.changing(ctx, m.Project, expected, func(tx pgx.Tx) error {
+		if err := changeGrants(ctx, tx, ended); err != nil {
+			return err
+		}
 		tag, err := tx.Exec(ctx, `UPDATE member SET limited = $3 WHERE project_key = $1 AND principal_key = $2`, m.Project, m.Principal, m.Limited)
 		if err := touched(tag, err, missing("member")); err != nil {
 			return err

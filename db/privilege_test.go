@@ -162,6 +162,65 @@ func TestNobodyGivesOnWhatTheyDoNotHold(t *testing.T) {
 	}
 }
 
+// What a member was granted beyond its limits does not come back, unseen, when these are widened.
+func TestAWiderLimitBringsNoOlderGrantBack(t *testing.T) {
+	t.Parallel()
+	d := newDeeds(t)
+	d.member(d.cid)
+	press, oven, hall := privilege.DeviceAsset(d.project, d.press), privilege.DeviceAsset(d.project, d.oven), privilege.GroupAsset(d.project, d.hall.Key)
+	for _, on := range []privilege.Asset{press, oven, hall} {
+		if _, err := d.give(d.ann, d.cid, on, wire.DeviceTerminal); err != nil {
+			t.Fatal(err)
+		}
+	}
+	limit := func(limited bool, groups ...wire.Key) {
+		t.Helper()
+		m := privilege.Member{Project: d.project, Principal: d.cid, Limited: limited, Groups: groups}
+		if _, err := d.g.LimitMember(t.Context(), by(d.ann), m, "x"); err != nil {
+			t.Fatal(err)
+		}
+		d.folds()
+	}
+	left := func(want ...privilege.Asset) {
+		t.Helper()
+		grants, err := d.g.Grants(t.Context(), granting.GrantQuery{Project: d.project, Principal: d.cid, Limit: 10})
+		if err != nil || len(grants) != len(want) {
+			t.Fatalf("%d grants, want %d: %v", len(grants), len(want), err)
+		}
+		for _, on := range want {
+			if !slices.ContainsFunc(grants, func(g privilege.Grant) bool { return g.Asset == on }) {
+				t.Errorf("the grant on %+v is gone", on)
+			}
+		}
+	}
+	limit(true, d.hall.Key)
+	left(press, hall)
+	if !d.may(d.cid, wire.DeviceTerminal, press) {
+		t.Error("what is within the limits ended with what is not")
+	}
+	if _, err := d.give(d.ann, d.cid, oven, wire.DeviceTerminal); errs.KindOf(err) != wire.Conflict {
+		t.Errorf("something beyond the limits was granted, to wait there: %v", err)
+	}
+	// A device that leaves the group is beyond the limits too, and what was granted there is gone before they are widened.
+	on := audit.Asset{Kind: "group", Key: d.hall.Key, Name: "hall"}
+	if err := db.NewAssets(d.DB).RemoveFromGroup(t.Context(), d.hall, d.press, audit.New(tester, audit.GroupRemoveDevice, d.project, on)); err != nil {
+		t.Fatal(err)
+	}
+	if err := d.live.Load(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	limit(false)
+	left(hall)
+	for _, on := range []privilege.Asset{press, oven} {
+		if d.may(d.cid, wire.DeviceTerminal, on) {
+			t.Errorf("an older grant on %+v came back", on)
+		}
+	}
+	limit(true)
+	limit(false)
+	left()
+}
+
 func TestAProjectChangesHandsWhenTheNewOwnerAgreesAndIsNeverWithoutOne(t *testing.T) {
 	t.Parallel()
 	d := newDeeds(t)

@@ -1,6 +1,7 @@
 package privilege
 
 import (
+	"cmp"
 	"math"
 	"slices"
 	"time"
@@ -160,4 +161,37 @@ func (s *Snapshot) Wide(projectKey, principal wire.Key) (flags Set) {
 		}
 	}
 	return flags
+}
+
+// Reaches reports whether nothing that a principal is limited to keeps it from an asset.
+func (s *Snapshot) Reaches(principal wire.Key, on Asset) bool {
+	at, ok := s.projects.get(on.Project)
+	if !ok {
+		return true
+	}
+	h, ok := at.holders.get(principal)
+	return !ok || h.owner || h.reaches(on, at.groupsOf(on))
+}
+
+// Beyond gives the grants of somebody, on single devices and groups, that do nothing by one of several limits.
+func (s *Snapshot) Beyond(project, principal wire.Key, limits ...Member) (list []Grant) {
+	at, ok := s.projects.get(project)
+	if !ok {
+		return nil
+	}
+	h, ok := at.holders.get(principal)
+	if !ok {
+		return nil
+	}
+	for g := range h.grants {
+		for _, limit := range limits {
+			by := holder{limited: limit.Limited, groups: limit.Groups}
+			if !by.reaches(g.grant.Asset, at.groupsOf(g.grant.Asset)) {
+				list = append(list, *g.grant)
+				break
+			}
+		}
+	}
+	slices.SortFunc(list, func(a, b Grant) int { return cmp.Compare(a.Key, b.Key) })
+	return list
 }

@@ -37,7 +37,7 @@ type Store interface {
 	Members(ctx context.Context, project, after wire.Key, limit int) ([]privilege.Member, error)
 	Member(ctx context.Context, project, principal wire.Key) (privilege.Member, error)
 	AddMember(ctx context.Context, m privilege.Member, expected int64, e audit.Entry) error
-	LimitMember(ctx context.Context, m privilege.Member, expected int64, e audit.Entry) error
+	LimitMember(ctx context.Context, m privilege.Member, expected int64, ended []GrantChange, e audit.Entry) error
 	RemoveMember(ctx context.Context, m privilege.Member, expected int64, e audit.Entry) error
 	SetDefaults(ctx context.Context, project wire.Key, flags []wire.Flag, expected int64, e audit.Entry) error
 

@@ -65,6 +65,9 @@ func (g *Granting) Give(ctx context.Context, by By, r Request) (privilege.Grant,
 		if err := lacking(s.Lacks(by.Subject, grant, now)); err != nil {
 			return err
 		}
+		if !s.Reaches(grant.Principal, grant.Asset) {
+			return errs.E(wire.Conflict, "they are limited to groups in which this is not: widen that first, with bulkhead member limit")
+		}
 		return g.store.ChangeGrants(ctx, r.Asset.Project, revision, []GrantChange{{Grant: grant, Create: true, Entry: entry}})
 	})
 	return grant, errs.Wrap("granting: give", err)

@@ -46,7 +46,8 @@ func sortGroups(m *privilege.Member) error {
 }
 
 // LimitMember says anew to which groups a member is limited. Who does so holds what the member has on the whole project
-// wherever the member is let in.
+// wherever the member is let in. Grants on single devices and groups that were beyond the limits, or are now, end with it:
+// nobody would remember them when the limits are widened.
 func (g *Granting) LimitMember(ctx context.Context, by By, m privilege.Member, name string) (privilege.Member, error) {
 	if err := sortGroups(&m); err != nil {
 		return m, err
@@ -64,7 +65,11 @@ func (g *Granting) LimitMember(ctx context.Context, by By, m privilege.Member, n
 				return err
 			}
 		}
-		return g.store.LimitMember(ctx, m, revision, memberEntry(by, audit.MemberUpdate, m, name).Changed(old, m))
+		var ended []GrantChange
+		for _, grant := range s.Beyond(m.Project, m.Principal, old, m) {
+			ended = append(ended, ending(by, grant, nil, ""))
+		}
+		return g.store.LimitMember(ctx, m, revision, ended, memberEntry(by, audit.MemberUpdate, m, name).Changed(old, m))
 	})
 	return m, errs.Wrap("granting: limit member", err)
 }
