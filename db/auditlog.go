@@ -123,7 +123,8 @@ func (a *AuditLog) Strays(ctx context.Context) ([]string, error) {
 		WHERE (l.sequence IS NULL AND q.sequence IS NULL) OR l.log_key <> e.log_key
 			OR (SELECT (told ->> 'sequence')::bigint <> e.sequence OR COALESCE((told ->> 'project_key')::bigint, 0) <> e.log_key OR told ->> 'action' <> e.action
 				OR told ->> 'severity' <> e.severity OR told #>> '{actor,id}' <> e.actor_id OR told #>> '{asset,kind}' <> e.asset_kind
-				OR told #>> '{asset,name}' IS DISTINCT FROM e.asset_name FROM (SELECT convert_from(e.leaf, 'UTF8')::jsonb) AS leaf (told))
+				OR COALESCE((told #>> '{asset,key}')::bigint, 0) <> COALESCE(e.asset_key, 0) OR told #>> '{asset,name}' IS DISTINCT FROM e.asset_name
+				OR (told ->> 'time')::timestamptz <> e.recorded_at FROM (SELECT convert_from(e.leaf, 'UTF8')::jsonb) AS leaf (told))
 		ORDER BY e.sequence LIMIT 5`)
 	return strays, Error("db: audit strays", err)
 }

@@ -24,6 +24,7 @@ type verified struct {
 	Entries int64  `json:"entries"`
 	Root    string `json:"root"`
 	Since   int64  `json:"entries_when_last_seen"`
+	Older   bool   `json:"older_than_seen,omitempty"` // a directory of before: nothing in it says that it leads to what was seen
 }
 
 func (inv *invocation) auditVerify() *cobra.Command {
@@ -72,6 +73,7 @@ type verifier struct {
 	inv     *invocation
 	known   *knownLogs
 	project string
+	kept    bool // what is checked was written down at some time, and may be older than what was seen
 }
 
 func (v *verifier) server(ctx context.Context, accept bool) error {
@@ -109,6 +111,7 @@ func (v *verifier) directory(ctx context.Context, dir, flag string) error {
 		return errs.As(wire.Invalid, err, "%s cannot be read", dir)
 	}
 	defer root.Close()
+	v.kept = true
 	source := directoryLogs{root}
 	logs, err := source.logs()
 	if err != nil {
@@ -138,6 +141,9 @@ func (v *verifier) missing(key string, shown []ledger.Log, told map[ledger.Log][
 		return &verificationError{fmt.Sprintf("log %s had %d entries and is not shown any more: it was dropped, or you may not read it any more", name, size)}
 	}
 	for name, state := range v.known.Logs[key] {
+		if v.kept {
+			break // a log may have begun later, and who exported may not have been allowed to read it
+		}
 		if l, err := ledger.ParseLog(name); err == nil && !slices.Contains(shown, l) {
 			return gone(name, state.Size)
 		}
@@ -157,7 +163,12 @@ func (v *verifier) all(ctx context.Context, source ledger.Source, key note.Verif
 	slices.Sort(logs) // the log of the logs is the least
 	for _, l := range logs {
 		progress := v.inv.progress("log " + l.String())
-		before := append(v.known.states(text, l), told[l]...)
+		seen := v.known.states(text, l)
+		older := v.older(ctx, source, key, l, seen)
+		if older {
+			seen = nil
+		}
+		before := append(seen, told[l]...)
 		check := ledger.Verification{Key: key, Log: l, Before: before, Done: progress.show}
 		if l == ledger.Logs {
 			check.Leaf = func(leaf []byte) error { return tellOf(told, leaf) }
@@ -172,7 +183,7 @@ func (v *verifier) all(ctx context.Context, source ledger.Source, key note.Verif
 				return err
 			}
 		}
-		result := verified{Log: l.String(), Entries: c.Size, Root: c.Root.String()}
+		result := verified{Log: l.String(), Entries: c.Size, Root: c.Root.String(), Older: older}
 		if seen := v.known.states(text, l); len(seen) > 0 {
 			result.Since = seen[0].Size
 		}
@@ -183,6 +194,25 @@ func (v *verifier) all(ctx context.Context, source ledger.Source, key note.Verif
 		return err
 	}
 	return v.inv.print(results, func() table { return verifiedTable(results) })
+}
+
+// older reports whether a log in a directory is of before what was seen of it. It is whole all the same; whether it is how
+// the log began can be said only with the entries that came after it.
+func (v *verifier) older(ctx context.Context, source ledger.Source, key note.Verifier, l ledger.Log, seen []ledger.State) bool {
+	if !v.kept || len(seen) == 0 {
+		return false
+	}
+	text, err := source.Checkpoint(ctx, l)
+	if err != nil {
+		return false // the verification says so
+	}
+	c, err := ledger.Open(text, ledger.Origin(key.Name(), l), key)
+	if err != nil || c.Size >= seen[0].Size {
+		return false
+	}
+	fmt.Fprintf(v.inv.Err, "Log %s has %d entries here, and you have seen it with %d: this directory is older. That those %d are the first of what you saw is not shown by it; verify the server, or a newer directory.\n",
+		l, c.Size, seen[0].Size, c.Size)
+	return true
 }
 
 func tellOf(told map[ledger.Log][]ledger.State, leaf []byte) error {
@@ -200,6 +230,9 @@ func verifiedTable(results []verified) table {
 		since := "never"
 		if r.Since > 0 {
 			since = text(r.Since)
+		}
+		if r.Older {
+			since += " (newer)"
 		}
 		t.add(r.Log, text(r.Entries), since, r.Root)
 	}

@@ -69,6 +69,12 @@ var tampering = []struct {
 	{"file an entry under another action", func(s *scene) {
 		s.unguarded(`UPDATE audit_entry SET action = 'project.update' WHERE log_key = $1 AND action = 'device.create'`, s.project)
 	}, "server", "is not filed as what its leaf says", sequencer.Tampered},
+	{"file an entry under another asset", func(s *scene) {
+		s.unguarded(`UPDATE audit_entry SET asset_key = asset_key + 1 WHERE log_key = $1 AND action = 'device.create'`, s.project)
+	}, "server", "is not filed as what its leaf says", sequencer.Tampered},
+	{"file an entry under another time", func(s *scene) {
+		s.unguarded(`UPDATE audit_entry SET recorded_at = recorded_at - interval '1 day' WHERE log_key = $1 AND action = 'device.create'`, s.project)
+	}, "server", "is not filed as what its leaf says", sequencer.Tampered},
 	{"insert an entry and no place for it", func(s *scene) {
 		s.unguarded(`INSERT INTO audit_entry SELECT sequence + 1000000, log_key, recorded_at - interval '1 day', action, severity, actor_id, asset_kind, asset_key, asset_name, leaf
 			FROM audit_entry WHERE log_key = $1 LIMIT 1`, s.project)
@@ -238,6 +244,13 @@ func TestOneEntryIsProvedOfflineWithNothingButTheKey(t *testing.T) {
 	if code, said := s.cli("audit", "export", "--tiles", tiles); code != 0 {
 		t.Fatal(said)
 	}
+	s.devices(5, 6)
+	s.signed()
+	s.wantVerify(0, "never")
+	if code, said := s.offline("audit", "verify", tiles); code != 0 || !strings.Contains(said, "(newer)") { // and is none that was cut off
+		t.Errorf("a directory that is older than what was seen: %d %s", code, said)
+	}
+	s.wantVerify(0, "") // what was seen is remembered still
 	s.stop()
 	key := s.publicKey()
 	s.contexts = t.TempDir() // somebody else, years later
