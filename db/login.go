@@ -21,7 +21,7 @@ var _ account.LoginStore = (*Logins)(nil)
 func NewLogins(d *DB) *Logins { return &Logins{d} }
 
 const loginColumns = `l.id, l.user_key, l.kind, l.level, l.first_at, l.factor_at, l.created_at, l.seen_at, l.expires_at,
-	l.address, l.agent, COALESCE(l.provider_key, 0), l.id_token`
+	l.address, l.agent, COALESCE(l.provider_key, 0), l.provider_sid, l.id_token`
 
 // loginRow is where a row is read to: times that may be absent, and UTC.
 type loginRow struct {
@@ -30,7 +30,7 @@ type loginRow struct {
 }
 
 func (r *loginRow) fields() []any {
-	return []any{&r.ID, &r.User, &r.Kind, &r.Level, &r.FirstAt, &r.factor, &r.CreatedAt, &r.SeenAt, &r.ExpiresAt, &r.Address, &r.Agent, &r.Provider, &r.IDToken}
+	return []any{&r.ID, &r.User, &r.Kind, &r.Level, &r.FirstAt, &r.factor, &r.CreatedAt, &r.SeenAt, &r.ExpiresAt, &r.Address, &r.Agent, &r.Provider, &r.SID, &r.IDToken}
 }
 
 func (r *loginRow) login() account.Login {
@@ -71,9 +71,9 @@ func (s *Logins) Logins(ctx context.Context, user wire.Key) ([]account.Login, er
 func (s *Logins) InsertLogin(ctx context.Context, r account.LoginRecord, most int, e audit.Entry) (ended []string, err error) {
 	err = s.db.change(ctx, e, func(tx pgx.Tx) (err error) {
 		_, err = tx.Exec(ctx, `INSERT INTO login (id, user_key, kind, level, hash, first_at, factor_at, created_at, seen_at, expires_at, ends_at,
-			address, agent, provider_key, id_token) VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, NULLIF($14::bigint, 0), $15)`,
+			address, agent, provider_key, provider_sid, id_token) VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, NULLIF($14::bigint, 0), $15, $16)`,
 			r.ID, r.User, r.Kind, r.Level, r.Hash[:], r.FirstAt, null(r.FactorAt), r.CreatedAt, r.SeenAt, r.ExpiresAt, r.Ends(),
-			r.Address, r.Agent, r.Provider, r.IDToken)
+			r.Address, r.Agent, r.Provider, r.SID, r.IDToken)
 		if err != nil {
 			return err
 		}

@@ -20,11 +20,11 @@ var _ oidc.Store = (*Providers)(nil)
 func NewProviders(d *DB) *Providers { return &Providers{d} }
 
 const selectProviders = `SELECT key, COALESCE(project_key, 0), name, title, issuer, client_id, sealed, algorithms, scopes, claims, acr, amr, domains,
-	just_in_time, logout, suspended, private_network, ca, revision, created_at FROM provider`
+	just_in_time, max_users, logout, suspended, private_network, ca, revision, created_at FROM provider`
 
 func scanSealedProvider(row pgx.CollectableRow) (s oidc.Sealed, err error) {
 	err = row.Scan(&s.Key, &s.Project, &s.Name, &s.Title, &s.Issuer, &s.ClientID, &s.Secret, &s.Algorithms, &s.Scopes, &s.Claims, &s.ACR, &s.AMR,
-		&s.Domains, &s.JustInTime, &s.Logout, &s.Suspended, &s.PrivateNetwork, &s.CA, &s.Revision, &s.CreatedAt)
+		&s.Domains, &s.JustInTime, &s.MaxUsers, &s.Logout, &s.Suspended, &s.PrivateNetwork, &s.CA, &s.Revision, &s.CreatedAt)
 	s.HasSecret, s.CreatedAt = s.Secret != nil, s.CreatedAt.UTC()
 	return s, err
 }
@@ -68,8 +68,8 @@ func (p *Providers) InsertProvider(ctx context.Context, s oidc.Sealed, e audit.E
 			return err
 		}
 		_, err := tx.Exec(ctx, `INSERT INTO provider (key, project_key, name, title, issuer, client_id, sealed, algorithms, scopes, claims, acr, amr, domains,
-			just_in_time, logout, suspended, private_network, ca, created_at)
-			VALUES ($1, NULLIF($2::bigint, 0), $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $16, $17, $18, $19)`,
+			just_in_time, max_users, logout, suspended, private_network, ca, created_at)
+			VALUES ($1, NULLIF($2::bigint, 0), $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $16, $17, $18, $19, $20)`,
 			append([]any{s.Key, s.Project, s.Name}, append(providerColumns(s), s.CreatedAt)...)...)
 		return err
 	})
@@ -79,7 +79,7 @@ func (p *Providers) InsertProvider(ctx context.Context, s oidc.Sealed, e audit.E
 func providerColumns(s oidc.Sealed) []any {
 	return []any{
 		s.Title, s.Issuer, s.ClientID, s.Secret, s.Algorithms, s.Scopes, s.Claims, object(s.ACR), object(s.AMR), texts(s.Domains),
-		s.JustInTime, s.Logout, s.Suspended, s.PrivateNetwork, s.CA,
+		s.JustInTime, s.MaxUsers, s.Logout, s.Suspended, s.PrivateNetwork, s.CA,
 	}
 }
 
@@ -135,7 +135,7 @@ func (p *Providers) UpdateProvider(ctx context.Context, s oidc.Sealed, e audit.E
 			return err
 		}
 		tag, err := tx.Exec(ctx, `UPDATE provider SET title = $3, issuer = $4, client_id = $5, sealed = $6, algorithms = $7, scopes = $8, claims = $9,
-			acr = $10, amr = $11, domains = $12, just_in_time = $13, logout = $14, suspended = $15, private_network = $16, ca = $17, revision = revision + 1
+			acr = $10, amr = $11, domains = $12, just_in_time = $13, max_users = $14, logout = $15, suspended = $16, private_network = $17, ca = $18, revision = revision + 1
 			WHERE key = $1 AND revision = $2`, append([]any{s.Key, s.Revision}, providerColumns(s)...)...)
 		if err := touched(tag, err, oidc.ErrRevision); err != nil {
 			return err

@@ -2,6 +2,7 @@ package db
 
 import (
 	"context"
+	"errors"
 	"time"
 
 	"github.com/jackc/pgx/v5"
@@ -78,6 +79,9 @@ func (s *Users) Users(ctx context.Context, after wire.Key, limit int) ([]account
 // InsertUser keeps a new user.
 func (s *Users) InsertUser(ctx context.Context, u account.User, hash string, e audit.Entry) error {
 	return s.db.change(ctx, e, func(tx pgx.Tx) error {
+		if err := holdProvider(ctx, tx, u.Provider); err != nil {
+			return err
+		}
 		if err := insertPrincipal(ctx, tx, u.Holder(), u.CreatedAt); err != nil {
 			return err
 		}
@@ -88,6 +92,24 @@ func (s *Users) InsertUser(ctx context.Context, u account.User, hash string, e a
 		}
 		return putPassword(ctx, tx, u.Key, hash, u.CreatedAt)
 	})
+}
+
+// holdProvider refuses users beyond those that a provider may make. Those who come at once wait for each other.
+func holdProvider(ctx context.Context, tx pgx.Tx, provider wire.Key) error {
+	var most int
+	err := tx.QueryRow(ctx, `SELECT max_users FROM provider WHERE key = $1 FOR NO KEY UPDATE`, provider).Scan(&most)
+	if errors.Is(err, pgx.ErrNoRows) { // of this server itself, or of a provider that is gone, by which nobody logs in again
+		return nil
+	}
+	if err != nil {
+		return err
+	}
+	var full bool
+	err = tx.QueryRow(ctx, `SELECT EXISTS (SELECT FROM app_user WHERE provider_key = $1 OFFSET $2)`, provider, most-1).Scan(&full)
+	if err == nil && full {
+		return account.ErrFull
+	}
+	return err
 }
 
 func putPassword(ctx context.Context, tx pgx.Tx, user wire.Key, hash string, at time.Time) error {

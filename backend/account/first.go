@@ -2,6 +2,7 @@ package account
 
 import (
 	"context"
+	"errors"
 	"regexp"
 	"strings"
 	"time"
@@ -29,6 +30,8 @@ var (
 	localName = regexp.MustCompile(`^[a-z0-9][a-z0-9._@+-]{0,63}$`)
 	// errPassword is the one answer to a wrong name, a wrong password and a suspended user.
 	errPassword = errs.E(wire.Unauthenticated, "name or password is wrong")
+	// ErrFull says that a provider makes no more users just in time.
+	ErrFull     = errs.E(wire.Denied, "there is no room for new users of this provider: ask your administrator to raise its limit")
 	errIdentity = errs.E(wire.Unauthenticated, "this account cannot log in here: ask an administrator of this server")
 )
 
@@ -104,7 +107,10 @@ func (l *Logins) Identified(ctx context.Context, c Client, kind LoginKind, who I
 	case !believable(who):
 		err = errs.E(wire.Unauthenticated, "the provider told no issuer or subject")
 	case errs.KindOf(err) == wire.NotFound && who.JustInTime:
-		u, err = l.admit(ctx, c, who)
+		if u, err = l.admit(ctx, c, who); errors.Is(err, ErrFull) {
+			l.refused(ctx, c, audit.LoginRefuse, User{Project: who.Project}, "the provider has made as many users as it may (max_users)")
+			return Session{}, ErrFull
+		}
 	case errs.KindOf(err) == wire.NotFound:
 	case err != nil:
 		return Session{}, errs.As(wire.Unavailable, err, "logins cannot be checked now")
@@ -172,7 +178,7 @@ func (l *Logins) begin(ctx context.Context, c Client, kind LoginKind, u User, wh
 	now := l.Now().UTC().Truncate(time.Microsecond)
 	r := LoginRecord{Who: u, Login: Login{
 		User: u.Key, Kind: kind, Level: AAL1, FirstAt: now, CreatedAt: now, SeenAt: now, ExpiresAt: now.Add(firstLife),
-		Address: c.Address, Agent: cut(c.Agent, 200), Provider: who.Provider,
+		Address: c.Address, Agent: cut(c.Agent, 200), Provider: who.Provider, SID: cut(who.SID, 255),
 	}}
 	return l.insert(ctx, c, r, who.IDToken, audit.LoginBegin)
 }

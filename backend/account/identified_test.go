@@ -3,12 +3,18 @@ package account_test
 import (
 	"context"
 	"errors"
+	"fmt"
 	"strings"
+	"sync"
+	"sync/atomic"
 	"testing"
 	"testing/synctest"
 	"time"
 
+	"github.com/jackc/pgx/v5"
+
 	"bulkhead/backend/account"
+	"bulkhead/internal/errs"
 	"bulkhead/internal/secret"
 	"bulkhead/wire"
 )
@@ -165,4 +171,71 @@ func TestWhatAnIdleLoginHasOpenedIsEndedWithinASecond(t *testing.T) {
 		stop()
 		<-done
 	})
+}
+
+func TestAProviderFillsTheDatabaseWithItsUsersToItsLimitOnly(t *testing.T) {
+	t.Parallel()
+	p := newPeople(t)
+	if _, err := p.database.Pool().Exec(t.Context(), `INSERT INTO bulkhead.provider (key, name, title, issuer, client_id, algorithms, scopes, claims, acr, amr, domains,
+		just_in_time, max_users, logout, suspended, private_network, ca, created_at)
+		VALUES (7, 'company', 'x', 'https://id.example', 'x', '{RS256}', '{openid}', '{}', '{}', '{}', '{}', true, 3, false, false, false, '', now())`); err != nil {
+		t.Fatal(err)
+	}
+	var came sync.WaitGroup
+	var in, full atomic.Int32
+	for i := range 8 {
+		came.Go(func() {
+			who := atProvider
+			who.Subject = fmt.Sprint("s", i)
+			switch _, err := p.identified(who); {
+			case err == nil:
+				in.Add(1)
+			case errors.Is(err, account.ErrFull) && errs.KindOf(err) == wire.Denied:
+				full.Add(1)
+			default:
+				t.Error(err)
+			}
+		})
+	}
+	came.Wait()
+	if in.Load() != 3 || full.Load() != 5 {
+		t.Errorf("%d came in, %d were told that there is no room", in.Load(), full.Load())
+	}
+	p.refusedFor("max_users")
+	var users []string
+	rows, err := p.database.Pool().Query(t.Context(), `SELECT subject FROM bulkhead.app_user WHERE provider_key = 7`)
+	if err == nil {
+		users, err = pgx.CollectRows(rows, pgx.RowTo[string])
+	}
+	if err != nil || len(users) != 3 {
+		t.Fatalf("%q, %v", users, err)
+	}
+	for _, subject := range users { // who is there already still comes in
+		who := atProvider
+		who.Subject = subject
+		if _, err := p.identified(who); err != nil {
+			t.Error(err)
+		}
+	}
+	p.user("bob") // nor does a full provider keep anybody else out
+	p.first(here, "bob")
+}
+
+func TestALoginKeepsTheSessionOfItsProvider(t *testing.T) {
+	t.Parallel()
+	p := newPeople(t)
+	who := atProvider
+	who.SID = "their-session"
+	s, err := p.identified(who)
+	if err != nil {
+		t.Fatal(err)
+	}
+	r, err := p.store.Login(t.Context(), s.Login.ID)
+	if err != nil || r.SID != "their-session" || r.Provider != 7 {
+		t.Errorf("%q of %v, %v", r.SID, r.Provider, err)
+	}
+	p.user("bob")
+	if r, err = p.store.Login(t.Context(), p.first(here, "bob").Login.ID); err != nil || r.SID != "" {
+		t.Errorf("a local login: %q, %v", r.SID, err)
+	}
 }

@@ -60,6 +60,8 @@ type Login struct {
 	Address   string    `json:"-"`
 	Agent     string    `json:"-"`
 	Provider  wire.Key  `json:"provider_key,omitempty"` // 0: local
+	// SID is the provider's session behind the login, which it names when that ends there; empty where it told none.
+	SID string `json:"-"`
 	// IDToken is sealed; see Logins.IDToken.
 	IDToken []byte `json:"-"`
 }

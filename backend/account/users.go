@@ -77,7 +77,7 @@ type UserStore interface {
 	// before others.
 	FindUsers(ctx context.Context, text string) ([]User, error)
 	Users(ctx context.Context, after wire.Key, limit int) ([]User, error)
-	// InsertUser keeps a new user; hash is empty where there is no password.
+	// InsertUser keeps a new user; hash is empty where there is no password. It is ErrFull where its provider has as many as it may.
 	InsertUser(ctx context.Context, u User, hash string, e audit.Entry) error
 	// SetUser keeps whether a user is an owner and whether it is suspended.
 	SetUser(ctx context.Context, key wire.Key, owner, suspended bool, e audit.Entry) error

@@ -15,7 +15,7 @@ var Shapes = map[string][]string{
 	"user":            {"email", "issuer", "owner", "provider_key", "subject", "suspended", "user_name"},
 	"service account": {"bootstrap", "created_at", "key", "name", "owner", "project_key", "suspended"},
 	"provider": {
-		"algorithms", "claims", "client_id", "created_at", "has_secret", "issuer", "just_in_time", "key", "logout", "name",
+		"algorithms", "claims", "client_id", "created_at", "has_secret", "issuer", "just_in_time", "key", "logout", "max_users", "name",
 		"private_network", "project_key", "scopes", "suspended", "title",
 	},
 	"grant":     {"asset", "flags", "from", "given_at", "given_by_key", "key", "principal_key", "until"},

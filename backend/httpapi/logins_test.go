@@ -216,6 +216,27 @@ func TestAKeyThatLeaksNeitherLogsItsHolderOutNorTakesThemOutOfAProject(t *testin
 	must[httpapi.Project](s, 200, "GET", "/projects/plant-a", nil, bearer(ann.Token))
 }
 
+func TestWhoAddsAMemberWhomADemandedProviderKeepsOutIsWarned(t *testing.T) {
+	t.Parallel()
+	s := newStage(t)
+	s.plant("plant-a")
+	s.person("ann", false)
+	add := httpapi.MemberCreate{Principal: "ann"}
+	if m := must[httpapi.Member](s, 201, "POST", "/projects/plant-a/members", add); m.Warning != "" {
+		t.Errorf("warned of %q where nothing is demanded", m.Warning)
+	}
+	must[struct{}](s, 204, "DELETE", "/projects/plant-a/members/ann", nil)
+	must[httpapi.Provider](s, 201, "POST", "/providers", httpapi.ProviderCreate{Name: "company", Issuer: "https://company.example", ClientID: "x"})
+	must[httpapi.DemandedProvider](s, 200, "PUT", "/projects/plant-a/demanded-provider", httpapi.ProviderDemand{Provider: "company"})
+	if m := must[httpapi.Member](s, 201, "POST", "/projects/plant-a/members", add); !strings.Contains(m.Warning, "company") || !strings.Contains(m.Warning, "ann") {
+		t.Errorf("the warning is %q", m.Warning)
+	}
+	robot := must[httpapi.ServiceAccount](s, 201, "POST", "/service-accounts", httpapi.ServiceAccountCreate{Name: "robot"})
+	if m := must[httpapi.Member](s, 201, "POST", "/projects/plant-a/members", httpapi.MemberCreate{Principal: robot.Key.String()}); m.Warning != "" {
+		t.Errorf("warned of a service account: %q", m.Warning)
+	}
+}
+
 func TestAKeyReachesNoFartherThanItsScopes(t *testing.T) {
 	t.Parallel()
 	s := newStage(t)

@@ -2,8 +2,10 @@ package httpapi
 
 import (
 	"context"
+	"fmt"
 	"net/http"
 
+	"bulkhead/backend/account"
 	"bulkhead/backend/privilege"
 	"bulkhead/internal/errs"
 	"bulkhead/wire"
@@ -99,9 +101,25 @@ func (a *API) addMember(ctx context.Context, c caller, in *memberCreateInput) (*
 	if err != nil {
 		return nil, err
 	}
-	return &reply[Member]{
-		Location: location("projects", in.found.Key.String(), "members", p.Key.String()), Body: memberOf(m, personOf(p)),
-	}, nil
+	made := memberOf(m, personOf(p))
+	if made.Warning, err = a.barred(ctx, in.found.Key, made.Principal); err != nil {
+		return nil, err
+	}
+	return &reply[Member]{Location: location("projects", in.found.Key.String(), "members", p.Key.String()), Body: made}, nil
+}
+
+// barred tells why a member does not come in; empty where they do.
+func (a *API) barred(ctx context.Context, project wire.Key, p Person) (string, error) {
+	demanded, err := a.Granting.Demand(ctx, project)
+	if err != nil || !demanded.Valid() || p.Kind != string(account.KindUser) {
+		return "", err
+	}
+	u, err := a.Users.Find(ctx, p.Key.String())
+	if err != nil || u.Provider == demanded {
+		return "", err
+	}
+	provider, err := a.providerFor(ctx, project, demanded.String())
+	return fmt.Sprintf("the project demands the provider %s, and %s logs in another way: what they have in it does not count", provider.Name, p.Name), err
 }
 
 func (a *API) limitMember(ctx context.Context, c caller, in *memberUpdateInput) (*reply[Member], error) {

@@ -90,6 +90,7 @@ type Member struct {
 	Limited   bool       `json:"limited" doc:"To groups: it reaches these and their devices only"`
 	Groups    []wire.Key `json:"groups,omitempty"`
 	AddedAt   time.Time  `json:"added_at"`
+	Warning   string     `json:"warning,omitempty" doc:"In the answer to who adds them: why what they have in the project does not count"`
 }
 
 // MemberCreate lets somebody into a project.

@@ -31,6 +31,7 @@ type Provider struct {
 	AMR            map[string]string `json:"amr,omitempty" doc:"The provider's words for methods, and ours; with entries, others are dropped"`
 	Domains        []string          `json:"domains,omitempty" doc:"Of mail addresses whose users are sent here"`
 	JustInTime     bool              `json:"just_in_time" doc:"Who is unknown becomes a user, without any privilege"`
+	MaxUsers       int               `json:"max_users" doc:"That it makes so; who comes then is refused"`
 	Logout         bool              `json:"logout" doc:"A logout here is a logout there"`
 	Suspended      bool              `json:"suspended"`
 	PrivateNetwork bool              `json:"private_network" doc:"The server may reach it at an address that is not public"`
@@ -46,7 +47,7 @@ func (a *API) providerOf(p oidc.Provider) Provider {
 	return Provider{
 		Key: p.Key, ProjectKey: p.Project, Name: p.Name, Title: p.Title, Issuer: p.Issuer, ClientID: p.ClientID, HasSecret: p.HasSecret,
 		Algorithms: p.Algorithms, Scopes: p.Scopes, Claims: ProviderClaims(p.Claims), ACR: p.ACR, AMR: p.AMR, Domains: p.Domains,
-		JustInTime: p.JustInTime, Logout: p.Logout, Suspended: p.Suspended, PrivateNetwork: p.PrivateNetwork, CA: p.CA,
+		JustInTime: p.JustInTime, MaxUsers: p.MaxUsers, Logout: p.Logout, Suspended: p.Suspended, PrivateNetwork: p.PrivateNetwork, CA: p.CA,
 		RedirectURI: oidc.RedirectURI(a.PublicURL, p), LogoutURI: oidc.AfterLogout(a.PublicURL), LoginURL: oidc.LoginURL(a.PublicURL, p),
 		CreatedAt: p.CreatedAt, ETag: etagOf(p.Revision),
 	}
@@ -66,6 +67,7 @@ type ProviderCreate struct {
 	AMR            map[string]string `json:"amr,omitempty"`
 	Domains        []string          `json:"domains,omitempty" maxItems:"50" doc:"Set by owners of the server alone"`
 	JustInTime     bool              `json:"just_in_time,omitempty"`
+	MaxUsers       int               `json:"max_users,omitempty" minimum:"1" maximum:"1000000" doc:"Absent: 10,000, more than which owners of the server alone set for a project"`
 	Logout         bool              `json:"logout,omitempty"`
 	PrivateNetwork bool              `json:"private_network,omitempty" doc:"Set by owners of the server alone"`
 	CA             string            `json:"ca,omitempty" maxLength:"65536" doc:"Set by owners of the server alone"`
@@ -74,7 +76,7 @@ type ProviderCreate struct {
 func (c ProviderCreate) row(project wire.Key) oidc.Provider {
 	return oidc.Provider{
 		Project: project, Name: c.Name, Title: c.Title, Issuer: c.Issuer, ClientID: c.ClientID, Algorithms: c.Algorithms, Scopes: c.Scopes,
-		Claims: oidc.ClaimMap(c.Claims), ACR: c.ACR, AMR: c.AMR, Domains: c.Domains, JustInTime: c.JustInTime, Logout: c.Logout,
+		Claims: oidc.ClaimMap(c.Claims), ACR: c.ACR, AMR: c.AMR, Domains: c.Domains, JustInTime: c.JustInTime, MaxUsers: c.MaxUsers, Logout: c.Logout,
 		PrivateNetwork: c.PrivateNetwork, CA: c.CA,
 	}
 }
@@ -92,6 +94,7 @@ type ProviderUpdate struct {
 	AMR            *map[string]string `json:"amr,omitempty"`
 	Domains        *[]string          `json:"domains,omitempty" maxItems:"50"`
 	JustInTime     *bool              `json:"just_in_time,omitempty"`
+	MaxUsers       *int               `json:"max_users,omitempty" minimum:"1" maximum:"1000000"`
 	Logout         *bool              `json:"logout,omitempty"`
 	Suspended      *bool              `json:"suspended,omitempty"`
 	PrivateNetwork *bool              `json:"private_network,omitempty"`
@@ -111,6 +114,7 @@ func (u ProviderUpdate) apply(p *oidc.Provider) {
 	set(&p.AMR, u.AMR)
 	set(&p.Domains, u.Domains)
 	set(&p.JustInTime, u.JustInTime)
+	set(&p.MaxUsers, u.MaxUsers)
 	set(&p.Logout, u.Logout)
 	set(&p.Suspended, u.Suspended)
 	set(&p.PrivateNetwork, u.PrivateNetwork)

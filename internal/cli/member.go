@@ -1,6 +1,7 @@
 package cli
 
 import (
+	"fmt"
 	"net/http"
 	"strings"
 
@@ -56,6 +57,9 @@ func (inv *invocation) memberAdd() *cobra.Command {
 		made, err := fetch[httpapi.Member](c.Context(), api, request{method: http.MethodPost, path: path("projects", args[0], "members"), body: body})
 		if err != nil {
 			return err
+		}
+		if made.Warning != "" {
+			fmt.Fprintf(inv.Err, "bulkhead: warning: %s\n", tame(made.Warning))
 		}
 		if set != "" {
 			grant := httpapi.GrantCreate{Principal: made.Principal.Key.String(), Asset: string(wire.AssetProject) + ":" + args[0], Set: set}

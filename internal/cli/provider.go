@@ -4,6 +4,7 @@ import (
 	"io"
 	"net/http"
 	"os"
+	"strconv"
 	"strings"
 
 	"github.com/spf13/cobra"
@@ -17,7 +18,7 @@ func providerRows(p httpapi.Provider) [][]string {
 	rows := [][]string{
 		{"name", p.Name}, {"key", p.Key.String()}, {"title", p.Title}, {"issuer", p.Issuer}, {"client id", p.ClientID}, {"client secret", yesNo(p.HasSecret)},
 		{"algorithms", strings.Join(p.Algorithms, " ")}, {"scopes", strings.Join(p.Scopes, " ")}, {"domains", strings.Join(p.Domains, " ")},
-		{"makes users", yesNo(p.JustInTime)}, {"logout", yesNo(p.Logout)}, {"suspended", yesNo(p.Suspended)}, {"private network", yesNo(p.PrivateNetwork)},
+		{"makes users", yesNo(p.JustInTime)}, {"at most", strconv.Itoa(p.MaxUsers)}, {"logout", yesNo(p.Logout)}, {"suspended", yesNo(p.Suspended)}, {"private network", yesNo(p.PrivateNetwork)},
 		{"log in at", p.LoginURL}, {"redirect URI", p.RedirectURI}, {"created", when(p.CreatedAt)},
 	}
 	if p.Logout {
@@ -60,6 +61,7 @@ type providerFlags struct {
 	acr, amr, require                             map[string]string
 	nameClaim, emailClaim, verifiedClaim          string
 	justInTime, logout, suspended, privateNetwork bool
+	maxUsers                                      int
 }
 
 func (f *providerFlags) add(c *cobra.Command) {
@@ -78,6 +80,7 @@ func (f *providerFlags) add(c *cobra.Command) {
 	flags.StringVar(&f.emailClaim, "email-claim", "", "claim with the user's mail address (email)")
 	flags.StringVar(&f.verifiedClaim, "email-verified-claim", "", "claim that says whether it was verified (email_verified)")
 	flags.BoolVar(&f.justInTime, "just-in-time", false, "make a user, without privileges, of who logs in for the first time")
+	flags.IntVar(&f.maxUsers, "max-users", 0, "how many users it makes so (10000)")
 	flags.BoolVar(&f.logout, "logout", false, "log out at the provider too")
 	flags.BoolVar(&f.privateNetwork, "private-network", false, "the provider may be at an address that is not public")
 	flags.StringVar(&f.caFile, "provider-ca-file", "", "certificate authority that is trusted for the provider in place of the system's")
@@ -121,7 +124,7 @@ func (inv *invocation) providerCreate(project *string) *cobra.Command {
 		password, ca, err := f.files(inv)
 		return request{method: http.MethodPost, path: providerPath(*project), body: httpapi.ProviderCreate{
 			Name: args[0], Title: f.title, Issuer: f.issuer, ClientID: f.clientID, ClientSecret: password, Algorithms: f.algorithms, Scopes: f.scopes,
-			Claims: f.claims(), ACR: f.acr, AMR: f.amr, Domains: f.domains, JustInTime: f.justInTime, Logout: f.logout, PrivateNetwork: f.privateNetwork, CA: ca,
+			Claims: f.claims(), ACR: f.acr, AMR: f.amr, Domains: f.domains, JustInTime: f.justInTime, MaxUsers: f.maxUsers, Logout: f.logout, PrivateNetwork: f.privateNetwork, CA: ca,
 		}}, err
 	}, providerRows)
 	c.Example = "  bulkhead provider create company --issuer https://login.company.example --client-id bulkhead --client-secret-file secret --just-in-time"
@@ -137,7 +140,7 @@ func (inv *invocation) providerUpdate(project *string) *cobra.Command {
 			Title: changed(c, "title", &f.title), Issuer: changed(c, "issuer", &f.issuer), ClientID: changed(c, "client-id", &f.clientID),
 			ClientSecret: changed(c, "client-secret-file", &password), CA: changed(c, "provider-ca-file", &ca),
 			Algorithms: given(c, "algorithm", &f.algorithms), Scopes: given(c, "scope", &f.scopes), Domains: given(c, "domain", &f.domains),
-			ACR: given(c, "acr", &f.acr), AMR: given(c, "amr", &f.amr), JustInTime: given(c, "just-in-time", &f.justInTime), Logout: given(c, "logout", &f.logout),
+			ACR: given(c, "acr", &f.acr), AMR: given(c, "amr", &f.amr), JustInTime: given(c, "just-in-time", &f.justInTime), MaxUsers: given(c, "max-users", &f.maxUsers), Logout: given(c, "logout", &f.logout),
 			Suspended: given(c, "suspended", &f.suspended), PrivateNetwork: given(c, "private-network", &f.privateNetwork),
 		}
 		for _, flag := range []string{"name-claim", "email-claim", "email-verified-claim", "require"} {

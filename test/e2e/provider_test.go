@@ -20,7 +20,7 @@ func TestProvidersAreConfiguredByCommandsAndTheSampleUsersStay(t *testing.T) {
 		t.Fatal(err)
 	}
 	said := site.run(t, "bulkhead", "provider", "create", "company", "--issuer", "https://company.example", "--client-id", "b", "--client-secret-file", password,
-		"--domain", "plant.example", "--acr", "strong=mfa", "--just-in-time")
+		"--domain", "plant.example", "--acr", "strong=mfa", "--just-in-time", "--max-users", "50")
 	for _, want := range []string{d.ready.API + "/login/oidc/company/callback", d.ready.API + "/login/oidc/company\n", "plant.example"} {
 		if !strings.Contains(said, want) {
 			t.Errorf("%q is not in\n%s", want, said)
@@ -28,7 +28,7 @@ func TestProvidersAreConfiguredByCommandsAndTheSampleUsersStay(t *testing.T) {
 	}
 	site.run(t, "bulkhead", "provider", "update", "company", "--suspended", "--title", "The company")
 	got := cli[httpapi.Provider](t, d, "provider", "show", "company")
-	if !got.Suspended || got.Title != "The company" || !got.HasSecret || !got.JustInTime || got.ACR["strong"] != "mfa" {
+	if !got.Suspended || got.Title != "The company" || !got.HasSecret || !got.JustInTime || got.MaxUsers != 50 || got.ACR["strong"] != "mfa" {
 		t.Errorf("got %+v", got)
 	}
 	if any := cli[httpapi.DemandedProvider](t, d, "provider", "demand", "--project", "plant-a"); any.Key.Valid() {

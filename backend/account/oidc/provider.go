@@ -27,6 +27,7 @@ type Provider struct {
 	// Domains are those of mail addresses whose users are sent to this provider. They prove nothing.
 	Domains    []string `json:"domains,omitempty"`
 	JustInTime bool     `json:"just_in_time"` // who is unknown becomes a user
+	MaxUsers   int      `json:"max_users"`    // that it makes so
 	Logout     bool     `json:"logout"`       // a logout here is a logout there
 	Suspended  bool     `json:"suspended"`
 

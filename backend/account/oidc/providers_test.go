@@ -52,6 +52,7 @@ func TestAProjectsProviderDoesNotReachBeyondTheProject(t *testing.T) {
 		"private_network": func(p *oidc.Provider) { p.PrivateNetwork = true },
 		"domains":         func(p *oidc.Provider) { p.Domains = []string{"plant.example"} },
 		"ca":              func(p *oidc.Provider) { p.CA = newProvider(t).ca },
+		"max_users":       func(p *oidc.Provider) { p.MaxUsers = oidc.DefaultMaxUsers + 1 },
 	} {
 		p := row("own", "https://idp.example")
 		p.Project = key
@@ -70,6 +71,7 @@ func TestAProjectsProviderDoesNotReachBeyondTheProject(t *testing.T) {
 	for field, edit := range map[string]func(*oidc.Provider){
 		"private_network": func(p *oidc.Provider) { p.PrivateNetwork = true },
 		"issuer":          func(p *oidc.Provider) { p.Issuer = "https://other.example" },
+		"max_users":       func(p *oidc.Provider) { p.MaxUsers = oidc.MostUsers },
 	} {
 		if _, err := s.providers.Update(t.Context(), ofProject, made.Key, 0, edit, nil); errs.KindOf(err) != wire.Denied {
 			t.Errorf("%s: %v", field, err)
@@ -86,6 +88,30 @@ func TestAProjectsProviderDoesNotReachBeyondTheProject(t *testing.T) {
 	}
 	if _, err := s.providers.Find(t.Context(), 0, made.Key.String()); errs.KindOf(err) != wire.NotFound {
 		t.Errorf("found as the platform's: %v", err)
+	}
+}
+
+func TestAProviderMakesTenThousandUsersWhereNobodySaysOtherwise(t *testing.T) {
+	t.Parallel()
+	s := newStage(t)
+	made, err := s.providers.Create(t.Context(), administrator, row("company", "https://idp.example"), secret.Value{})
+	if err != nil || made.MaxUsers != 10_000 {
+		t.Fatalf("%d, %v", made.MaxUsers, err)
+	}
+	limit := func(n int) error {
+		_, err := s.providers.Update(t.Context(), administrator, made.Key, 0, func(p *oidc.Provider) { p.MaxUsers = n }, nil)
+		return err
+	}
+	for _, n := range []int{-1, oidc.MostUsers + 1} {
+		if err := limit(n); errs.KindOf(err) != wire.Invalid {
+			t.Errorf("%d: %v", n, err)
+		}
+	}
+	if err := limit(5); err != nil {
+		t.Fatal(err)
+	}
+	if got, err := s.providers.Find(t.Context(), 0, "company"); err != nil || got.MaxUsers != 5 {
+		t.Errorf("%d, %v", got.MaxUsers, err)
 	}
 }
 

@@ -23,6 +23,12 @@ const (
 	maxCA      = 64 << 10
 )
 
+// How many users a provider makes just in time, where its row says nothing else, and at most.
+const (
+	DefaultMaxUsers = 10_000
+	MostUsers       = 1_000_000
+)
+
 // Algorithms are those that may sign ID tokens: a public key verifies them. "none" and those with a shared secret are not
 // among them, whatever a provider says.
 var Algorithms = []string{"RS256", "RS384", "RS512", "PS256", "PS384", "PS512", "ES256", "ES384", "ES512", "EdDSA"}
@@ -47,6 +53,9 @@ func (p Provider) withDefaults() Provider {
 	}
 	if len(p.Scopes) == 0 {
 		p.Scopes = defaultScopes
+	}
+	if p.MaxUsers == 0 {
+		p.MaxUsers = DefaultMaxUsers
 	}
 	if p.Claims.Name == "" {
 		p.Claims.Name = defaultClaims.Name
@@ -84,6 +93,8 @@ func (p Provider) check() error {
 		return bad("acr, amr, claims.require", "want at most %d entries of 1 to %d characters", maxEntries, maxWord)
 	case !wellFormed(p.Claims.Name, maxWord), !wellFormed(p.Claims.Email, maxWord), !wellFormed(p.Claims.EmailVerified, maxWord):
 		return bad("claims", "want names of claims")
+	case p.MaxUsers < 1 || p.MaxUsers > MostUsers:
+		return bad("max_users", "want 1 to %d", MostUsers)
 	case p.CA != "" && (len(p.CA) > maxCA || !x509.NewCertPool().AppendCertsFromPEM([]byte(p.CA))):
 		return bad("ca", "want certificates in PEM form")
 	}
@@ -91,7 +102,7 @@ func (p Provider) check() error {
 }
 
 // needsPlatform names the first field by which a project would reach beyond itself: into our network, to other people's
-// addresses, or to users whom another issuer has vouched for. The platform alone sets them.
+// addresses, to users whom another issuer has vouched for, or for much of our database. The platform alone sets them.
 func needsPlatform(before, after Provider) string {
 	switch {
 	case after.Project == 0:
@@ -104,6 +115,8 @@ func needsPlatform(before, after Provider) string {
 		return "domains"
 	case before.Issuer != "" && after.Issuer != before.Issuer:
 		return "issuer"
+	case after.MaxUsers > max(before.MaxUsers, DefaultMaxUsers):
+		return "max_users"
 	}
 	return ""
 }
