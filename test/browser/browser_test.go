@@ -27,7 +27,7 @@ import (
 )
 
 // scripts are what people do, each with the number of its steps: a script that stops early must not pass.
-var scripts = map[string]int{"enrol": 8, "login": 9, "oidc": 6, "npm": 5, "stepup": 5, "device": 6, "sessions": 4, "keyboard": 5, "terminal": 10}
+var scripts = map[string]int{"enrol": 8, "login": 9, "oidc": 6, "npm": 5, "stepup": 5, "device": 6, "sessions": 4, "keyboard": 5, "terminal": 10, "site": 6}
 
 // scriptTimeout bounds one script; a code that works once may cost it half a minute, several times.
 const scriptTimeout = 4 * time.Minute
@@ -84,6 +84,7 @@ type world struct {
 	Shots    string  `json:"shots,omitempty"` // where pictures of the pages go
 	Script   string  `json:"script"`
 	Foreign  foreign `json:"foreign"`
+	App      string  `json:"application"` // of a device
 	caFile   string
 }
 
@@ -135,7 +136,7 @@ func start(t *testing.T) *world {
 	}
 	w := &world{
 		API: r.API, Key: read(t, r.KeyFile), Pin: pinOf(t, r.API, r.CAFile), Chromium: chromium, Control: control(t, r.Database),
-		Shots: os.Getenv("BULKHEAD_SHOTS"), Provider: "dev", Foreign: certify(t), caFile: r.CAFile,
+		Shots: os.Getenv("BULKHEAD_SHOTS"), Provider: "dev", Foreign: certify(t), App: application(t), caFile: r.CAFile,
 	}
 	for _, u := range r.Users {
 		w.Users = append(w.Users, user{u.Name, read(t, u.PasswordFile), read(t, u.SecretFile)})
