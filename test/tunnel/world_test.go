@@ -266,14 +266,16 @@ func serve(t *testing.T, to func(net.Conn)) string {
 	return l.Addr().String()
 }
 
-// broken waits until a connection is broken and tells how long that took.
-func broken(t *testing.T, c net.Conn) time.Duration {
+// soon is less than what ends a tunnel by itself, which is 20 s of silence, and more than a loaded machine holds up what was
+// told. How soon it is on a machine of its own is what `just bench-tunnel` measures.
+const soon = 15 * time.Second
+
+// broken waits until a connection is broken, as soon as its ends are told.
+func broken(t *testing.T, c net.Conn) {
 	t.Helper()
-	began := time.Now()
-	_ = c.SetReadDeadline(began.Add(20 * time.Second))
+	_ = c.SetReadDeadline(time.Now().Add(soon))
 	_, err := c.Read(make([]byte, 1))
 	if err == nil || errors.Is(err, os.ErrDeadlineExceeded) {
 		t.Errorf("the connection is not broken: %v", err)
 	}
-	return time.Since(began)
 }
