@@ -23,7 +23,7 @@ import (
 	"bulkhead/wire"
 )
 
-var abruptEnds = flag.Int("ends", 400, "how many tunnels end abruptly")
+var abruptEnds = flag.Int("ends", 120, "how many tunnels end abruptly")
 
 // silent is how long an end may be silent before it is asked whether it is there.
 const silent = 3 * time.Second
@@ -181,8 +181,8 @@ func descriptors(t *testing.T) int {
 func TestAbruptEndsLeaveNothingAtGatewayAgentAndUser(t *testing.T) { //nolint:paralleltest // see above
 	events := &ended{}
 	s := newStageWith(t, loopback, gateway.Config{Events: events, Ping: silent}, func(c *tunnel.Config) { c.Used, c.Ping = &remembered{}, silent })
-	const workers, perAgent = 60, 12
-	networks := make([]*network, workers)
+	const perAgent = 12
+	networks := make([]*network, min(60, perAgent+*abruptEnds/200)) // each is a tunnel at full speed
 	var agents []*tunnel.Tunnels
 	for i := range networks {
 		networks[i] = newNetwork(t, strings.TrimPrefix(s.url, "wss://"))
