@@ -43,7 +43,7 @@ bench-login *ARGS:
 
 # measure one decision about a privilege, how a snapshot is made and changed, how soon a revoke ends what is open, and OPA on the same graph
 bench-privilege *ARGS:
-    go test ./backend/privilege -run '^$' -bench . "$@" && go test ./test/isolation -run '^$' -bench Revoke -benchtime 1x && go -C test/peers/opa test -run '^$' -bench . "$@"
+    go test ./backend/privilege -run '^$' -bench . "$@" && go test ./test/isolation -run '^$' -bench Revoke -benchtime 1x && go test ./backend/httpapi -run '^$' -bench Foreign -benchtime 1x && go -C test/peers/opa test -run '^$' -bench . "$@"
 
 # measure the audit log: entries against plain inserts, proofs, a whole verification
 bench-audit *ARGS:

@@ -132,7 +132,7 @@ func TestEveryOperationLeavesExactlyItsEntries(t *testing.T) {
 	}
 }
 
-func newestEntry(t *testing.T, s *stage) int64 {
+func newestEntry(t testing.TB, s *stage) int64 {
 	t.Helper()
 	found, err := db.NewAudit(s.database.DB).Entries(t.Context(), audit.Query{Limit: 1})
 	if err != nil || len(found) == 0 {
@@ -141,7 +141,7 @@ func newestEntry(t *testing.T, s *stage) int64 {
 	return found[0].Sequence
 }
 
-func entriesAfter(t *testing.T, s *stage, sequence int64) []audit.Entry {
+func entriesAfter(t testing.TB, s *stage, sequence int64) []audit.Entry {
 	t.Helper()
 	found, err := db.NewAudit(s.database.DB).Entries(t.Context(), audit.Query{After: sequence, Oldest: true, Limit: 100})
 	if err != nil {
@@ -151,7 +151,7 @@ func entriesAfter(t *testing.T, s *stage, sequence int64) []audit.Entry {
 }
 
 // wantTold finds in an entry only what the document says that entries of its action have.
-func wantTold(t *testing.T, e audit.Entry) {
+func wantTold(t testing.TB, e audit.Entry) {
 	t.Helper()
 	told, known := audit.Tells[e.Action]
 	if !known {

@@ -37,7 +37,7 @@ func TestWhatAnotherProjectOwnsIsNotNamedInOnesOwn(t *testing.T) {
 			}
 			return s.do(method, httpapi.Prefix+fill(n, path), sent, as, header("If-Match", "*"))
 		}
-		real, made := send(theirs), send(none)
+		real, made := s.sameTime(method+" "+path+" "+body, func() answer { return send(theirs) }, func() answer { return send(none) })
 		if real.status != 404 || told(real) != told(made) {
 			t.Errorf("%s %s %s: %s, and of none: %s", method, path, body, told(real), told(made))
 		}

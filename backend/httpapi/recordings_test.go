@@ -112,7 +112,7 @@ func TestARecordingOfAnotherProjectDoesNotExist(t *testing.T) {
 		if !strings.Contains(op.path, "{recording}") {
 			continue
 		}
-		real, none := s.do(op.method, onRecording(op.path, id), bodyOf(op.id), as), s.do(op.method, onRecording(op.path, "nowhere.1"), bodyOf(op.id), as)
+		real, none := s.sameTime(op.id, func() answer { return s.do(op.method, onRecording(op.path, id), bodyOf(op.id), as) }, func() answer { return s.do(op.method, onRecording(op.path, "nowhere.1"), bodyOf(op.id), as) })
 		if real.status != 404 || told(real) != told(none) {
 			t.Errorf("%s: %s, and of none: %s", op.id, told(real), told(none))
 		}

@@ -41,7 +41,7 @@ func TestMain(m *testing.M) { goleak.VerifyTestMain(dbtest.Main(m)) }
 
 // stage is the API over TLS and a real database. What lies beyond it is played: the router's sessions and the data.
 type stage struct {
-	t        *testing.T
+	t        testing.TB
 	server   *httptest.Server
 	api      *httpapi.API
 	key      string
@@ -57,6 +57,8 @@ type stage struct {
 	database *dbtest.Database
 	metrics  *prometheus.Registry
 	notes    *notes
+	// statements are those that the database was asked.
+	statements *statements
 }
 
 // quick derives keys at once: what it costs to guess is shown in package password.
@@ -67,12 +69,13 @@ func (quick) Derive(_ context.Context, p secret.Value, bits []byte) ([]byte, err
 	return sum[:], nil
 }
 
-func newStage(t *testing.T, options ...func(*httpapi.Config)) *stage {
+func newStage(t testing.TB, options ...func(*httpapi.Config)) *stage {
 	t.Helper()
 	s := &stage{
 		t: t, sessions: &sessions{}, data: &data{made: map[realms.Realm]bool{}}, log: &logged{}, clock: &clock{now: time.Now()},
-		database: dbtest.New(t), metrics: prometheus.NewRegistry(), notes: &notes{},
+		metrics: prometheus.NewRegistry(), notes: &notes{}, statements: &statements{},
 	}
+	s.database = dbtest.New(t, db.WithTracer(s.statements))
 	keyring, err := secret.NewKeyring(bytes.Repeat([]byte{7}, 32))
 	if err != nil {
 		t.Fatal(err)

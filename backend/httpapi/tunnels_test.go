@@ -92,7 +92,7 @@ func TestATunnelOfAnotherProjectDoesNotExist(t *testing.T) {
 			continue
 		}
 		path := func(id string) string { return httpapi.Prefix + strings.Replace(op.path, "{tunnel}", id, 1) }
-		real, none := s.do(op.method, path(made.ID), bodyOf(op.id), as), s.do(op.method, path("nowhere"), bodyOf(op.id), as)
+		real, none := s.sameTime(op.id, func() answer { return s.do(op.method, path(made.ID), bodyOf(op.id), as) }, func() answer { return s.do(op.method, path("nowhere"), bodyOf(op.id), as) })
 		if real.status != 404 || told(real) != told(none) {
 			t.Errorf("%s: %s, and of none: %s", op.id, told(real), told(none))
 		}
