@@ -61,6 +61,8 @@ func isLogin(r *http.Request) bool {
 
 var errCredential = errs.E(wire.Unauthenticated, "log in, or send an API key in the header Authorization: Bearer %s…", account.KeyPrefix)
 
+var errCookies = errs.E(wire.Unauthenticated, "there are several cookies named %s, and one is not of this server: delete this site's cookies and log in again", LoginCookie)
+
 // prove reads the one credential of a request: the header where there is one, else the cookie.
 func (a *API) prove(r *http.Request) (account.Principal, error) {
 	headers := r.Header.Values("Authorization")
@@ -81,8 +83,11 @@ func (a *API) prove(r *http.Request) (account.Principal, error) {
 // comes from a page of this server: a browser that says nothing of that is not asked to.
 func (a *API) proveCookie(r *http.Request) (account.Principal, error) {
 	cookies := r.CookiesNamed(LoginCookie)
-	if len(cookies) != 1 {
+	switch {
+	case len(cookies) == 0:
 		return account.Principal{}, errCredential
+	case len(cookies) > 1:
+		return account.Principal{}, errCookies
 	}
 	if !isSafe(r.Method) && r.Header.Get("Sec-Fetch-Site") == "" && r.Header.Get("Origin") == "" {
 		return account.Principal{}, refusal(http.StatusForbidden, CodeCrossOrigin, "a browser that does not say where a request comes from cannot change anything with its login: send the header Authorization")

@@ -126,7 +126,8 @@ func TestACookieWorksFromPagesOfThisServerAlone(t *testing.T) {
 
 func TestACookieOfASiblingSubdomainIsNotBelieved(t *testing.T) {
 	t.Parallel()
-	s := newStage(t)
+	refusals := &noted{}
+	s := newStage(t, func(c *httpapi.Config) { c.Refusals = refusals })
 	token, _ := s.person("alice", true)
 	thief, _ := s.person("mallory", false)
 	for name, cookies := range map[string][]*http.Cookie{
@@ -145,6 +146,9 @@ func TestACookieOfASiblingSubdomainIsNotBelieved(t *testing.T) {
 		if a.status != 401 {
 			t.Errorf("%s: %d %s", name, a.status, a.body)
 		}
+	}
+	if told := refusals.told(); !strings.Contains(told, "several cookies") || strings.Contains(told, token.Token) {
+		t.Errorf("a planted cookie is not on record, or with a token: %s", told)
 	}
 	// A header is looked at alone: a cookie that somebody planted does not change who calls.
 	me := must[httpapi.Whoami](s, 200, "GET", "/whoami", nil, cookie(thief.Token), bearer(token.Token))

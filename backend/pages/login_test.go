@@ -109,6 +109,9 @@ func TestACookieOfASiblingDomainIsNotTakenForOurs(t *testing.T) {
 	r.AddCookie(&http.Cookie{Name: pages.CookieName, Value: b.token()})
 	r.AddCookie(&http.Cookie{Name: pages.CookieName, Value: "of-the-sibling"})
 	twice.want(twice.do(r), http.StatusSeeOther, "/login")
+	if len(s.noted.entries) != 1 || s.noted.entries[0].Check() != nil || !strings.Contains(string(s.noted.entries[0].After), "several cookies") {
+		t.Errorf("on record are %+v", s.noted.entries)
+	}
 }
 
 func TestAFirstFactorAloneReachesNothingButTheSecond(t *testing.T) {

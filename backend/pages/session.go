@@ -26,12 +26,16 @@ func hold(w http.ResponseWriter, s account.Session) {
 func letGo(w http.ResponseWriter) { http.SetCookie(w, cookie(CookieName, "", -1)) }
 
 // tokenOf gives the token of the one cookie. Two of that name are none: one of them is somebody else's.
-func tokenOf(r *http.Request) string {
+func (p *Pages) tokenOf(r *request) string {
 	cookies := r.CookiesNamed(CookieName)
-	if len(cookies) != 1 {
+	switch len(cookies) {
+	case 0:
 		return ""
+	case 1:
+		return cookies[0].Value
 	}
-	return cookies[0].Value
+	p.notePlanted(r)
+	return ""
 }
 
 // action answers a request, or gives why it does not.
@@ -49,7 +53,7 @@ func (p *Pages) handle(pattern string, do action) http.Handler {
 
 // identify finds out who asks. That nobody is logged in is no error.
 func (p *Pages) identify(r *request) error {
-	token := tokenOf(r.Request)
+	token := p.tokenOf(r)
 	if token == "" {
 		return nil
 	}
