@@ -16,6 +16,11 @@ type ProjectPath struct {
 }
 
 func (p *ProjectPath) target(ctx context.Context, a *API) (_ Target, err error) {
+	if key, err := wire.ParseKey(p.Project); err == nil { // that it exists would take time to find, and show
+		if err := a.enters(ctx, key); err != nil {
+			return Target{}, err
+		}
+	}
 	if p.found, err = a.Assets.FindProject(ctx, p.Project); err == nil {
 		err = a.enters(ctx, p.found.Key)
 	}
