@@ -6,6 +6,7 @@ import (
 	"testing"
 	"time"
 
+	"bulkhead/backend/asset"
 	"bulkhead/backend/audit"
 	"bulkhead/backend/remote"
 	"bulkhead/internal/errs"
@@ -168,4 +169,24 @@ func TestOneUserHasNoMoreThanTheirShareHoweverManyTheyOpenAtOnce(t *testing.T) {
 	if _, err := s.OpenTunnel(t.Context(), person("8"), s.request(person("8")).ID, fingerprint); err != nil {
 		t.Errorf("another has no room: %v", err)
 	}
+}
+
+// However many users somebody makes in a project of theirs, the others have room.
+func TestOneProjectHasNoMoreThanItsShareHoweverManyItsUsers(t *testing.T) {
+	t.Parallel()
+	s := newStage(t)
+	s.PerProject = 3
+	for _, id := range []string{"1", "2", "3"} {
+		s.open(person(id))
+	}
+	if _, err := s.OpenTunnel(t.Context(), person("4"), s.request(person("4")).ID, fingerprint); errs.KindOf(err) != wire.Exhausted {
+		t.Errorf("a fourth of the project: %v", err)
+	}
+	project := asset.Project{Key: 12, Name: "plant-b", Revision: 1, CreatedAt: time.Now()}
+	e := audit.New(audit.Server, audit.ProjectCreate, project.Key, audit.Asset{Kind: "project", Key: project.Key})
+	if err := s.assets.InsertProject(t.Context(), project, e); err != nil {
+		t.Fatal(err)
+	}
+	s.device = remote.Device{Project: 12, Key: 34, Name: "oven-1", Serial: wire.NewSerial()}
+	s.open(person("4"))
 }

@@ -47,6 +47,7 @@ func (r *Remote) Run(ctx context.Context) {
 		select {
 		case <-tick.C:
 			r.Recheck(ctx)
+			r.catchUp(ctx)
 		case <-ctx.Done():
 			return
 		}
@@ -57,6 +58,9 @@ func (r *Remote) Run(ctx context.Context) {
 func (r *Remote) Recheck(ctx context.Context) {
 	for _, one := range r.all() {
 		t := one.tunnel
+		if one.late != nil {
+			continue // it has ended
+		}
 		if !one.by.Still(ctx) || !r.Reachable(t.Project, t.Serial) {
 			r.Gateway.End(t.ID, endedByRevoke)
 		}
@@ -184,7 +188,6 @@ func (r *Remote) finish(ctx context.Context, id string, c Closing) {
 	if !ok {
 		return
 	}
-	defer r.forget(id) // while its end is not on record, it counts
 	t, by, refused := one.tunnel, one.ended, one.refused
 	if by.ID == "" {
 		by = audit.Server
@@ -195,33 +198,68 @@ func (r *Remote) finish(ctx context.Context, id string, c Closing) {
 		t.Ended = "refused: " + errs.UserText(refused)
 		e = entry(one.by.Actor, audit.TunnelRefuse, t).Failing()
 	}
-	r.keep(ctx, t, e)
+	r.leave(id)
+	if !r.keep(ctx, t, e) { // while its end is not on record, it counts
+		r.set(id, func(one *live) { one.late = &ending{t, e} })
+		r.Log.Error("the end of a tunnel is not on record yet", logkey.Tunnel, id)
+		return
+	}
+	r.forget(id)
 }
 
-// keep writes an end until it is written or ctx ends; what is not written then, the next start tells.
-func (r *Remote) keep(ctx context.Context, t Tunnel, e audit.Entry) {
-	for {
-		err := r.Store.UpdateTunnel(ctx, t, []State{Granted, Open}, e)
-		if err == nil || errs.KindOf(err) == wire.Conflict {
-			return
-		}
+// ending is an end that is not on record.
+type ending struct {
+	tunnel Tunnel
+	entry  audit.Entry
+}
+
+// keep writes an end until it is written or ctx ends, and tells which.
+func (r *Remote) keep(ctx context.Context, t Tunnel, e audit.Entry) bool {
+	for !r.write(ctx, t, e) {
 		timer := time.NewTimer(retry)
 		select {
 		case <-timer.C:
 		case <-ctx.Done():
 			timer.Stop()
-			r.Log.Error("the end of a tunnel is not on record; the next start puts it there", logkey.Tunnel, t.ID, logkey.Error, err)
+			return false
+		}
+	}
+	return true
+}
+
+func (r *Remote) write(ctx context.Context, t Tunnel, e audit.Entry) bool {
+	err := r.Store.UpdateTunnel(ctx, t, []State{Granted, Open}, e)
+	return err == nil || errs.KindOf(err) == wire.Conflict
+}
+
+// catchUp writes the ends that could not be written when they came, as when the database was away. It asks for one as long
+// as that fails. What a server that stops has not written, its next start tells.
+func (r *Remote) catchUp(ctx context.Context) {
+	for _, one := range r.all() {
+		if one.late == nil {
+			continue
+		}
+		if !r.write(ctx, one.late.tunnel, one.late.entry) {
 			return
 		}
+		r.forget(one.tunnel.ID)
 	}
 }
 
-func (r *Remote) forget(id string) {
+// leave ends what was entered at a tunnel that has ended.
+func (r *Remote) leave(id string) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	if one := r.live[id]; one != nil && one.site != nil {
 		delete(r.sites, one.site.name)
 		one.site.end(func(permit) bool { return true })
 	}
+}
+
+// forget frees the place of a tunnel.
+func (r *Remote) forget(id string) {
+	r.leave(id)
+	r.mu.Lock()
+	defer r.mu.Unlock()
 	delete(r.live, id)
 }

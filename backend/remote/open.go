@@ -52,10 +52,13 @@ func (r *Remote) OpenTunnel(ctx context.Context, by Requester, id, clientKey str
 func (r *Remote) reserve(one *live) error {
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	n := 0
+	n, inProject := 0, 0
 	for _, other := range r.live {
 		if one.by.same(other.tunnel.By) {
 			n++
+		}
+		if other.tunnel.Project == one.tunnel.Project {
+			inProject++
 		}
 	}
 	switch {
@@ -63,6 +66,8 @@ func (r *Remote) reserve(one *live) error {
 		return errs.E(wire.Conflict, "each request opens one tunnel, once")
 	case n >= maxPerUser:
 		return errs.E(wire.Exhausted, "you have %d tunnels open: close one first", maxPerUser)
+	case inProject >= r.PerProject:
+		return errs.E(wire.Exhausted, "the project has %d tunnels open, and may have no more", r.PerProject)
 	}
 	r.live[one.tunnel.ID] = one
 	if one.site != nil {
@@ -192,7 +197,7 @@ func (r *Remote) sign(ctx context.Context, t Tunnel, by Requester, clientKey str
 func (r *Remote) Extend(ctx context.Context, by Requester, id string, ttl time.Duration) (Tunnel, error) {
 	one, ok := r.get(id)
 	switch {
-	case !ok:
+	case !ok || one.late != nil:
 		return Tunnel{}, errs.E(wire.Conflict, "the tunnel is not open")
 	case !by.same(one.tunnel.By):
 		return Tunnel{}, errs.E(wire.Denied, "a tunnel is extended by who asked for it")

@@ -151,7 +151,7 @@ type Agents interface {
 	ExtendTunnel(ctx context.Context, project, device wire.Key, r wire.TunnelExtendRequest) error
 }
 
-// Config is what Remote needs; all of it but SiteURL is required.
+// Config is what Remote needs; all of it but SiteURL and PerProject is required.
 type Config struct {
 	Store     Store
 	Gateway   Gateway
@@ -167,6 +167,8 @@ type Config struct {
 	Reachable func(project wire.Key, serial wire.Serial) bool
 	// MayApprove reports whether a user may still approve a tunnel: they could have it themselves.
 	MayApprove func(ctx context.Context, user wire.Key, t Tunnel) bool
+	// PerProject is the most tunnels of one project at once; 0: DefaultPerProject.
+	PerProject int
 	Log        *slog.Logger
 	Now        func() time.Time
 }
@@ -189,10 +191,14 @@ type live struct {
 	// refused is why the device does not take it; ended is who closed it.
 	refused error
 	ended   audit.Actor
+	late    *ending // of one that has ended: what is still to be put on record
 }
 
 // New makes Remote.
 func New(c Config) *Remote {
+	if c.PerProject == 0 {
+		c.PerProject = DefaultPerProject
+	}
 	return &Remote{Config: c, live: map[string]*live{}, sites: map[string]string{}}
 }
 
@@ -208,7 +214,9 @@ const (
 	openWithin = time.Minute
 	maxReason  = 500
 	maxPerUser = 32
-	maxWaiting = 64 // requests of one user in one project that are not opened
+	// DefaultPerProject leaves most of what the gateway takes to the others.
+	DefaultPerProject = 512
+	maxWaiting        = 64 // requests of one user in one project that are not opened
 )
 
 func assetOf(t Tunnel) audit.Asset {

@@ -96,6 +96,7 @@ type stage struct {
 	t      *testing.T
 	far    *far
 	store  *db.Tunnels
+	assets *db.Assets
 	device remote.Device
 	public ed25519.PublicKey
 }
@@ -109,11 +110,12 @@ func newStage(t *testing.T) *stage {
 	d := dbtest.New(t).DB
 	project := asset.Project{Key: 11, Name: "plant-a", Revision: 1, CreatedAt: time.Now()}
 	e := audit.New(audit.Server, audit.ProjectCreate, project.Key, audit.Asset{Kind: "project", Key: project.Key})
-	if err := db.NewAssets(d).InsertProject(t.Context(), project, e); err != nil {
+	assets := db.NewAssets(d)
+	if err := assets.InsertProject(t.Context(), project, e); err != nil {
 		t.Fatal(err)
 	}
 	public, private, _ := ed25519.GenerateKey(nil)
-	s := &stage{t: t, far: &far{passes: map[string]remote.Pass{}, ended: map[string]string{}, reply: wire.TunnelOpenReply{Key: fingerprint}}, store: db.NewTunnels(d), public: public}
+	s := &stage{t: t, far: &far{passes: map[string]remote.Pass{}, ended: map[string]string{}, reply: wire.TunnelOpenReply{Key: fingerprint}}, store: db.NewTunnels(d), assets: assets, public: public}
 	s.device = remote.Device{Project: 11, Key: 33, Name: "press-1", Serial: wire.NewSerial()}
 	s.Remote = remote.New(remote.Config{
 		Store: s.store, Gateway: s.far, Agents: s.far, Key: private, UserURL: "wss://gw.example/tunnel/user", DeviceURL: "wss://gw.example/tunnel/device",
