@@ -90,19 +90,6 @@ func (s *served) stop() {
 	_ = s.cmd.Wait()
 }
 
-// spent is the processor time of the server's own process.
-func (s *served) spent() time.Duration {
-	text, err := os.ReadFile(fmt.Sprintf("/proc/%d/stat", s.cmd.Process.Pid))
-	if err != nil {
-		return 0
-	}
-	fields := strings.Fields(string(text[bytes.LastIndexByte(text, ')')+1:]))
-	var user, system int64
-	_, _ = fmt.Sscan(fields[11], &user)
-	_, _ = fmt.Sscan(fields[12], &system)
-	return time.Duration(user+system) * 10 * time.Millisecond
-}
-
 // tls trusts the server alone.
 func (p place) tls() *tls.Config {
 	roots := x509.NewCertPool()
@@ -110,10 +97,10 @@ func (p place) tls() *tls.Config {
 	return &tls.Config{RootCAs: roots}
 }
 
-// from is a client that comes from an address of this machine.
-func (p place) from(address string) *http.Client {
+// clientFrom is a client that comes from an address of this machine, and keeps a connection or opens one for each request.
+func clientFrom(address string, config *tls.Config, keeps bool) *http.Client {
 	dialer := &net.Dialer{LocalAddr: &net.TCPAddr{IP: net.ParseIP(address)}}
-	return &http.Client{Transport: &http.Transport{TLSClientConfig: p.tls(), DialContext: dialer.DialContext, Proxy: nil}}
+	return &http.Client{Transport: &http.Transport{TLSClientConfig: config, DialContext: dialer.DialContext, Proxy: nil, DisableKeepAlives: !keeps}}
 }
 
 func (p place) send(ctx context.Context, client *http.Client, method, token, path string, body, out any) (status int, err error) {
@@ -143,7 +130,7 @@ func (p place) send(ctx context.Context, client *http.Client, method, token, pat
 
 // ask sends what must not be refused.
 func ask[Out any](ctx context.Context, s *served, token, path string, body any) (out Out, err error) {
-	status, err := s.send(ctx, s.from("127.0.0.1"), http.MethodPost, token, path, body, &out)
+	status, err := s.send(ctx, clientFrom("127.0.0.1", s.tls(), false), http.MethodPost, token, path, body, &out)
 	if err == nil && status >= 300 {
 		err = fmt.Errorf("%s: status %d", path, status)
 	}
