@@ -9,12 +9,13 @@ import (
 	"syscall"
 
 	"bulkhead/internal/errs"
+	"bulkhead/router/transport"
 	"bulkhead/wire"
 )
 
 // listen takes an address, and says in one sentence why it cannot.
 func listen(key, addr string) (net.Listener, error) {
-	l, err := net.Listen("tcp", addr)
+	l, err := transport.Listen(addr)
 	switch {
 	case errors.Is(err, syscall.EADDRINUSE):
 		return nil, errs.As(wire.Unavailable, err, "%s %s is taken by another program: stop it, or choose another address (port 0 takes a free one)", key, addr)

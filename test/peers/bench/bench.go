@@ -29,6 +29,7 @@ type bench struct {
 type size struct {
 	rounds   int
 	round    time.Duration
+	turns    int // rounds where the ratio is that of two small numbers
 	joins    int // sessions of one round
 	idle     int
 	patterns int
@@ -37,8 +38,8 @@ type size struct {
 }
 
 var (
-	fullSize  = size{rounds: 5, round: 1200 * time.Millisecond, joins: 1600, idle: 10_000, patterns: 10_000, settle: 4 * time.Second, limit: 12 * time.Minute}
-	quickSize = size{rounds: 2, round: 300 * time.Millisecond, joins: 1600, idle: 2_000, patterns: 10_000, settle: time.Second, limit: 4 * time.Minute}
+	fullSize  = size{rounds: 5, round: 1200 * time.Millisecond, turns: 8, joins: 1600, idle: 10_000, patterns: 10_000, settle: 4 * time.Second, limit: 12 * time.Minute}
+	quickSize = size{rounds: 2, round: 300 * time.Millisecond, turns: 6, joins: 1600, idle: 2_000, patterns: 10_000, settle: time.Second, limit: 4 * time.Minute}
 )
 
 func newBench(ctx context.Context, o options) (*bench, error) {
@@ -126,12 +127,17 @@ type contestant struct {
 
 // contest lets the contestants take turns. The first round of each warms up and does not count.
 func (b *bench) contest(ctx context.Context, contestants ...*contestant) error {
+	return b.contestOf(ctx, b.size.rounds, contestants...)
+}
+
+// contestOf is a contest of so many rounds.
+func (b *bench) contestOf(ctx context.Context, rounds int, contestants ...*contestant) error {
 	for _, c := range contestants {
 		if _, err := c.round(ctx, b.size.round/3); err != nil {
 			return err
 		}
 	}
-	for range b.size.rounds {
+	for range rounds {
 		for _, c := range contestants {
 			r, err := c.round(ctx, b.size.round)
 			if err != nil {

@@ -46,7 +46,7 @@ func run(flags scene.Flags) error {
 	if err := populate(r); err != nil {
 		return err
 	}
-	plain, config, err := flags.Open()
+	plain, config, err := flags.Open(transport.Listen)
 	if err != nil {
 		return err
 	}

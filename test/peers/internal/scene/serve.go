@@ -38,16 +38,16 @@ func Serve(f Flags, h http.Handler) error {
 
 // Listen listens as the flags say.
 func Listen(f Flags) (net.Listener, error) {
-	plain, config, err := f.Open()
+	plain, config, err := f.Open(func(addr string) (net.Listener, error) { return net.Listen("tcp", addr) })
 	if err != nil || config == nil {
 		return plain, err
 	}
 	return tls.NewListener(plain, config), nil
 }
 
-// Open gives a plain listener, and with what to make TLS of its connections: nil for nothing.
-func (f Flags) Open() (net.Listener, *tls.Config, error) {
-	plain, err := net.Listen("tcp", f.Listen)
+// Open gives a plain listener, which it makes by listen, and with what to make TLS of its connections: nil for nothing.
+func (f Flags) Open(listen func(addr string) (net.Listener, error)) (net.Listener, *tls.Config, error) {
+	plain, err := listen(f.Listen)
 	if err != nil || f.Cert == "" {
 		return plain, nil, err
 	}
