@@ -75,7 +75,7 @@ func hostOf(t wire.Target) string {
 func origin(t wire.Target) string { return string(t.Protocol) + "://" + hostOf(t) }
 
 // beyond are headers with which an application would speak for more than its own host, or for the connection to it.
-var beyond = []string{"Strict-Transport-Security", "Public-Key-Pins", "Public-Key-Pins-Report-Only", "Expect-Ct", "Alt-Svc", "Clear-Site-Data", "Nel", "Report-To"}
+var beyond = []string{"Strict-Transport-Security", "Public-Key-Pins", "Public-Key-Pins-Report-Only", "Expect-Ct", "Alt-Svc", "Clear-Site-Data", "Nel", "Report-To", "Service-Worker-Allowed"}
 
 // toBrowser makes of an application's headers what holds for its own host.
 func toBrowser(h http.Header, site string, t wire.Target) {

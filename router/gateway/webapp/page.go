@@ -24,11 +24,14 @@ func secure(h http.Header) {
 type view struct {
 	Title, Problem, Here, Who, Server string
 	Wide                              bool
-	Body                              link
+	Body                              body
 }
 
-// link is where a page leads.
-type link struct{ Link, Action, RequestID string }
+// body is what a page says, and where it leads.
+type body struct {
+	Text, Link, Action, RequestID string
+	Quiet                         bool
+}
 
 // titles say what is the matter.
 var titles = map[wire.Kind]string{wire.NotFound: "No tunnel here", wire.Unavailable: "Not available now", wire.Exhausted: "Too much at once"}
@@ -49,13 +52,22 @@ func (a *Apps) fail(w http.ResponseWriter, r *http.Request, err error) {
 // tell answers in our own words: with a page to who wants to read one, else with a line.
 func (a *Apps) tell(w http.ResponseWriter, r *http.Request, status int, title, text string) {
 	secure(w.Header())
-	var page bytes.Buffer
-	err := a.page.ExecuteTemplate(&page, "layout", view{Title: title, Problem: text, Server: "Bulkhead", Body: link{Link: "/", Action: "Try again"}})
-	if err != nil || !strings.Contains(r.Header.Get("Accept"), "text/html") {
-		w.Header().Set("Content-Type", "text/plain; charset=utf-8")
-		w.WriteHeader(status)
-		_, _ = w.Write([]byte("bulkhead: " + text + "\n")) // who has gone needs no answer
+	if strings.Contains(r.Header.Get("Accept"), "text/html") {
+		a.show(w, status, "problem", view{Title: title, Problem: text, Body: body{Link: "/", Action: "Try again"}})
 		return
+	}
+	w.Header().Set("Content-Type", "text/plain; charset=utf-8")
+	w.WriteHeader(status)
+	_, _ = w.Write([]byte("bulkhead: " + text + "\n")) // who has gone needs no answer
+}
+
+func (a *Apps) show(w http.ResponseWriter, status int, name string, v view) {
+	v.Server = "Bulkhead"
+	var page bytes.Buffer
+	if err := a.pages[name].ExecuteTemplate(&page, "layout", v); err != nil {
+		a.Log.Error("a page of a web application's host cannot be made", logkey.Error, err)
+		status = http.StatusInternalServerError
+		page.Reset()
 	}
 	w.Header().Set("Content-Type", "text/html; charset=utf-8")
 	w.WriteHeader(status)

@@ -2,10 +2,13 @@ package webapp
 
 import (
 	"context"
+	"errors"
 	"log/slog"
 	"net"
 	"net/http"
+	"net/http/httptrace"
 	"net/http/httputil"
+	"net/textproto"
 	"strings"
 	"sync"
 	"time"
@@ -26,6 +29,12 @@ type proxy struct {
 const (
 	idleConn = time.Minute
 	maxHead  = 256 << 10 // of an application's answer
+	maxHints = 16        // answers before the answer
+)
+
+var (
+	errHints    = errors.New("webapp: hints without end")
+	errSwitched = errors.New("webapp: another protocol than was asked for")
 )
 
 // forward asks the application. What is under way ends with the visit; a WebSocket is under way as long as it is open.
@@ -49,8 +58,33 @@ func (a *Apps) forward(w http.ResponseWriter, r *http.Request, name string, v Vi
 		case <-ctx.Done():
 		}
 	})
-	p.ServeHTTP(w, r.WithContext(ctx))
+	_ = http.NewResponseController(w).SetReadDeadline(time.Time{}) // an upload may take its time
+	p.ServeHTTP(final{w}, r.WithContext(httptrace.WithClientTrace(ctx, bounded())))
 }
+
+// bounded gives up an application that hints at an answer and does not give it.
+func bounded() *httptrace.ClientTrace {
+	hints := 0
+	return &httptrace.ClientTrace{Got1xxResponse: func(int, textproto.MIMEHeader) error {
+		if hints++; hints > maxHints {
+			return errHints
+		}
+		return nil
+	}}
+}
+
+// final leaves out what comes before the answer: nothing looks at the headers of that.
+type final struct{ http.ResponseWriter }
+
+// WriteHeader begins the answer.
+func (f final) WriteHeader(status int) {
+	if status >= http.StatusOK || status == http.StatusSwitchingProtocols {
+		f.ResponseWriter.WriteHeader(status)
+	}
+}
+
+// Unwrap gives what is below to http.ResponseController.
+func (f final) Unwrap() http.ResponseWriter { return f.ResponseWriter }
 
 // proxyOf gives the proxy of a tunnel, which lives as long as that.
 func (a *Apps) proxyOf(ctx context.Context, name string, v Visit) (*proxy, error) {
@@ -100,6 +134,10 @@ func (a *Apps) newProxy(name string, v Visit, session mux.Session) *proxy {
 			r.Out.Header.Set("X-Forwarded-Proto", "https")
 		},
 		ModifyResponse: func(r *http.Response) error {
+			// Who answers so without being asked would be sent what else comes on the connection, of whomever it is.
+			if r.StatusCode == http.StatusSwitchingProtocols && r.Request.Header.Get("Upgrade") == "" {
+				return errSwitched
+			}
 			toBrowser(r.Header, site, v.Target)
 			return nil
 		},

@@ -2,7 +2,8 @@
 //
 // It promises that a request below the domain reaches the one web application that its host names and nothing else of the
 // server; that a host name opens nothing without the cookie of its own visit; that neither that cookie nor a credential of
-// this server comes to the device; that what an application sets holds for its own host alone; that nothing is buffered,
+// this server comes to the device; that what an application sets holds for its own host alone, and none of its scripts sees a
+// way in; that nothing is buffered,
 // whatever its size; and that all which is open ends with its visit and its tunnel.
 package webapp
 
@@ -59,7 +60,7 @@ type Config struct {
 type Apps struct {
 	Config
 	group  *lifecycle.Group
-	page   *template.Template
+	pages  map[string]*template.Template
 	assets map[string]web.Asset // by path
 
 	mu      sync.Mutex // guards proxies
@@ -70,7 +71,8 @@ type Apps struct {
 func New(c Config) (*Apps, error) {
 	a := &Apps{Config: c, group: lifecycle.NewGroup(context.Background()), assets: map[string]web.Asset{}, proxies: map[string]*proxy{}}
 	known := web.Assets()
-	pages, err := web.Pages(template.FuncMap{
+	var err error
+	a.pages, err = web.Pages(template.FuncMap{
 		"asset":   func(name string) string { return ownPath(known[name]) },
 		"machine": func(t time.Time) string { return t.UTC().Format(time.RFC3339) },
 		"human":   func(t time.Time) string { return t.UTC().Format(time.RFC3339) },
@@ -81,7 +83,6 @@ func New(c Config) (*Apps, error) {
 	for _, asset := range known {
 		a.assets[ownPath(asset)] = asset
 	}
-	a.page = pages["problem"]
 	return a, nil
 }
 
@@ -104,7 +105,11 @@ func (a *Apps) Beside(next http.Handler) http.Handler {
 	})
 }
 
+// patience is how long the body of a request may take that does not come to an application.
+const patience = 10 * time.Second
+
 func (a *Apps) serve(w http.ResponseWriter, r *http.Request, name string) {
+	_ = http.NewResponseController(w).SetReadDeadline(time.Now().Add(patience)) // until it is forwarded
 	switch {
 	case name == "":
 		a.fail(w, r, errNoSite)
@@ -112,15 +117,23 @@ func (a *Apps) serve(w http.ResponseWriter, r *http.Request, name string) {
 		a.tell(w, r, http.StatusMethodNotAllowed, "That does not work here", "Web applications are not asked with this method.")
 	case strings.HasPrefix(r.URL.Path, wire.TunnelPathOwn):
 		a.own(w, r, name)
+	case r.Header.Get("Service-Worker") != "" && oversees(r.URL.EscapedPath()):
+		a.tell(w, r, http.StatusForbidden, "Refused", "A service worker of the whole host would see the ways in: serve it from a folder.")
 	default:
-		a.show(w, r, name)
+		a.visit(w, r, name)
 	}
 }
 
 var errNoSite = errs.E(wire.NotFound, "there is no tunnel here, or it has ended")
 
-// show lets a visitor through.
-func (a *Apps) show(w http.ResponseWriter, r *http.Request, name string) {
+// oversees reports whether a service worker from that path could be asked for the pages of the gateway's own, and so keep a
+// way in for somebody else. Browsers let it see what is below its own folder.
+func oversees(path string) bool {
+	return strings.HasPrefix(wire.TunnelPathOwn, path[:strings.LastIndexByte(path, '/')+1])
+}
+
+// visit lets a visitor through.
+func (a *Apps) visit(w http.ResponseWriter, r *http.Request, name string) {
 	visit, err := a.Doors.Visit(name, cookieOf(r))
 	switch {
 	case errs.KindOf(err) == wire.Unauthenticated:
@@ -209,7 +222,7 @@ func (a *Apps) enter(w http.ResponseWriter, r *http.Request, name string) {
 	cookie, err := a.Doors.Enter(r.Context(), name, query.Get("entry"), addressOf(r))
 	if errs.KindOf(err) == wire.Unauthenticated {
 		if _, err := a.Doors.Visit(name, cookieOf(r)); err == nil { // a page that was gone back to
-			a.lead(w, a.SiteURL(name)+to)
+			a.admit(w, r, a.SiteURL(name)+to)
 			return
 		}
 		a.login(w, r, name, to)
@@ -222,5 +235,18 @@ func (a *Apps) enter(w http.ResponseWriter, r *http.Request, name string) {
 	http.SetCookie(w, &http.Cookie{
 		Name: CookieName, Value: string(cookie.Reveal()), Path: "/", Secure: true, HttpOnly: true, SameSite: http.SameSiteLaxMode,
 	})
-	a.lead(w, a.SiteURL(name)+to)
+	a.admit(w, r, a.SiteURL(name)+to)
+}
+
+// admit leads into the site. To where the form of another page may lead, browsers ask of all redirects that follow, those of
+// the application too: who was led here by a page starts anew from one of the site's own.
+func (a *Apps) admit(w http.ResponseWriter, r *http.Request, to string) {
+	switch r.Header.Get("Sec-Fetch-Site") {
+	case "cross-site", "same-site":
+		secure(w.Header())
+		w.Header().Set("Refresh", "0; url="+to)
+		a.show(w, http.StatusOK, "done", view{Title: "Opening", Body: body{Link: to, Action: "Go on", Text: "The application opens."}})
+	default:
+		a.lead(w, to)
+	}
 }
