@@ -109,15 +109,15 @@ func (inv *invocation) greet(r dev.Ready, dir string) {
 	for _, line := range []string{
 		"Bulkhead is ready.",
 		"  API      " + r.API + "/api/v1   (description: /api/v1/openapi.json, health and metrics: " + r.Ops + ")",
-		"  router   " + r.Router,
+		"  router   " + r.Router + "   (trust: " + r.CAFile + ")",
 		"  log in   " + r.API + "/login, or: " + me + " login; as " + owner.Name + " or " + r.Users[1].Name + ", password in " + owner.PasswordFile,
 		"           codes: " + program() + " dev code " + owner.Name + " --dir " + dir + "   (API key of the server's owner: " + r.OwnerAPIKeyFile + ")",
-		"  trust    " + r.CAFile,
 		"Two agents publish this machine's metrics, each into its own project. In another terminal, try:",
 		"  " + me + " history " + realm + " " + installation.Table + " --limit 5",
 		"  " + me + " subscribe " + realm + " transformed. --match prefix --limit 3",
 		"  " + me + " call " + project.DeviceRealm + " " + wire.AgentFunction(project.Key, device.Key, wire.FunctionInfo),
 		"  " + me + " device list --project " + project.Name,
+		"and, for a web page beside a device in the browser: " + me + " tunnel open " + project.Name + "/" + device.Name + " --to " + r.SamplePage,
 		"Ctrl-C stops all of it and loses nothing.",
 	} {
 		fmt.Fprintln(inv.Out, line)

@@ -11,7 +11,6 @@ import (
 	"path/filepath"
 	"time"
 
-	"bulkhead/configs"
 	"bulkhead/db/cluster"
 	"bulkhead/internal/config"
 	"bulkhead/internal/errs"
@@ -43,6 +42,7 @@ type Dev struct {
 	postgres *cluster.Cluster // nil with a database URL
 	server   *server.Server
 	people   *people
+	page     *samplePage
 	agents   []*agentProcess
 	ready    Ready
 }
@@ -88,6 +88,9 @@ func (d *Dev) Dir() string { return d.folder.path }
 func (d *Dev) Stop() {
 	for _, a := range d.agents {
 		a.stop()
+	}
+	if d.page != nil {
+		d.page.stop()
 	}
 	ctx, cancel := context.WithTimeout(context.Background(), 2*stopWithin)
 	defer cancel()
@@ -166,16 +169,10 @@ func (d *Dev) seed(ctx context.Context) error {
 	if d.postgres != nil {
 		d.ready.PIDs.Postgres = d.postgres.PID()
 	}
-	return nil
-}
-
-// agentPolicy writes the policy of tunnels where there is none; what its owner has made of it stays.
-func (d *Dev) agentPolicy() (string, error) {
-	file := d.folder.file("agent-policy.yaml")
-	if exists(file) {
-		return file, nil
+	if d.page, err = startPage(d.options.Log); err == nil {
+		d.ready.SamplePage = d.page.url
 	}
-	return file, errs.As(wire.Invalid, secret.WriteFile(file, configs.AgentPolicy), "%s cannot be written", file)
+	return err
 }
 
 func (d *Dev) startAgents(ctx context.Context) error {
@@ -183,10 +180,11 @@ func (d *Dev) startAgents(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	policy, err := d.agentPolicy()
+	policy, err := d.agentPolicy(shippedBefore)
 	if err != nil {
 		return err
 	}
+	d.explainPolicy(policy, d.ready.SamplePage)
 	logs, err := d.folder.dir("logs")
 	if err != nil {
 		return err

@@ -19,6 +19,7 @@ type Ready struct {
 	DatabaseURL     string         `json:"database_url"`
 	PIDs            PIDs           `json:"pids"`
 	OIDC            ReadyOIDC      `json:"oidc"`
+	SamplePage      string         `json:"sample_page"` // a web application that the sample devices reach
 	Users           []ReadyUser    `json:"users"`
 	Projects        []ReadyProject `json:"projects"`
 }
