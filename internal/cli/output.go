@@ -11,6 +11,7 @@ import (
 	"unicode"
 	"unicode/utf16"
 
+	"github.com/spf13/cobra"
 	"gopkg.in/yaml.v3"
 )
 
@@ -47,6 +48,14 @@ func (t table) write(w io.Writer) error {
 		fmt.Fprintln(tabs, strings.Join(cells, "\t"))
 	}
 	return tabs.Flush()
+}
+
+// asItIs refuses the forms of a result where a command gives out what a device says, as it comes.
+func (inv *invocation) asItIs(c *cobra.Command) error {
+	if inv.output == "table" {
+		return nil
+	}
+	return usage(c, "-o %s: %s gives out what the device says as it is", inv.output, c.CommandPath())
 }
 
 // printable keeps a name that somebody else chose from steering the terminal.

@@ -73,6 +73,9 @@ func (inv *invocation) recordingPlay() *cobra.Command {
 		if !(speed > 0) || idle < 0 {
 			return usage(c, "--speed and --idle-limit: want numbers above 0")
 		}
+		if err := inv.asItIs(c); err != nil {
+			return err
+		}
 		var played player
 		if err := inv.readRecording(c.Context(), args[0], recording.Play, signer, &played); err != nil {
 			return err
@@ -94,6 +97,9 @@ func (inv *invocation) recordingExport() *cobra.Command {
 	c.RunE = func(c *cobra.Command, args []string) error {
 		if format != "cast" && format != "text" {
 			return usage(c, "--format %s: want cast or text", format)
+		}
+		if err := inv.asItIs(c); err != nil {
+			return err
 		}
 		write := func(to io.Writer) error {
 			return inv.exportRecording(c.Context(), args[0], signer, format, to)

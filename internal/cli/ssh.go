@@ -47,6 +47,9 @@ func (inv *invocation) sshCommand() *cobra.Command {
 	c.Flags().BoolVarP(&terminal, "tty", "t", false, "a terminal for a command too")
 	c.Flags().BoolVar(&record, "record", false, "have the device record what is shown; see bulkhead recording list")
 	c.RunE = func(c *cobra.Command, args []string) error {
+		if err := inv.asItIs(c); err != nil {
+			return err
+		}
 		if stdio == "" {
 			return inv.shell(c.Context(), args[0], strings.Join(args[1:], " "), terminal, httpapi.TerminalCreate{TTLSeconds: int64(ttl / time.Second), Reason: reason, Record: record})
 		}
