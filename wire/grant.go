@@ -56,7 +56,9 @@ const (
 	MaxGrantLife   = 8 * time.Hour
 	MaxGrantIdle   = time.Hour
 	MaxGrantStream = 1024
-	minNonce       = 16
+	// GrantSkew is how far before it was made a grant begins, for devices whose clocks are late.
+	GrantSkew = 5 * time.Second
+	minNonce  = 16
 )
 
 // SignedGrant is a grant as it travels: its bytes in base64, with the signature over them.

@@ -12,6 +12,7 @@ import (
 	"os"
 	"path/filepath"
 	"sync"
+	"time"
 
 	"bulkhead/internal/errs"
 	"bulkhead/wire"
@@ -45,6 +46,9 @@ func Open(path string) (*Dir, error) {
 		return nil, errors.Join(err, d.Close())
 	}
 	d.sweep()
+	if err := d.beginGrants(time.Now()); err != nil {
+		return nil, errors.Join(errs.As(wire.Unavailable, err, "the state folder %s cannot be written", path), d.Close())
+	}
 	return d, nil
 }
 

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"io/fs"
 	"maps"
+	"os"
 	"path/filepath"
 	"time"
 
@@ -18,20 +19,38 @@ const (
 	maxGrants     = 4096
 )
 
-// grants are the nonces of used grants with the time until which they matter, epoch milliseconds.
+// grants are the nonces of used grants with the time until which they matter, epoch milliseconds. Of what was granted before
+// since, nothing is known.
 type grants struct {
 	Version int              `json:"version"`
+	Since   int64            `json:"since"`
 	Used    map[string]int64 `json:"used"`
 }
 
+// beginGrants begins to remember used grants where nothing remembers any: a new device's, or one's whose file is gone.
+func (d *Dir) beginGrants(now time.Time) error {
+	if _, err := os.Stat(filepath.Join(d.path, grantsFile)); !errors.Is(err, fs.ErrNotExist) {
+		return nil // what cannot be read is the business of UseGrant
+	}
+	return d.write(grantsFile, grants{Version: version, Since: now.UnixMilli()})
+}
+
 // UseGrant reports whether a nonce is used for the first time, and remembers it on the disk until a time, so that a
-// restart forgets no grant that could be used again.
-func (d *Dir) UseGrant(nonce string, until, now time.Time) (first bool, err error) {
+// restart forgets no grant that could be used again. What was granted before all that is remembered may have been used, and
+// is refused.
+func (d *Dir) UseGrant(nonce string, granted, until, now time.Time) (first bool, err error) {
 	d.tunnels.Lock()
 	defer d.tunnels.Unlock()
+	if err := d.beginGrants(now); err != nil { // it was deleted meanwhile
+		return false, err
+	}
 	var g grants
-	if err := readJSON(filepath.Join(d.path, grantsFile), &g); err != nil && !errors.Is(err, fs.ErrNotExist) {
+	if err := readJSON(filepath.Join(d.path, grantsFile), &g); err != nil {
 		return false, err // it may have been used
+	}
+	if granted.UnixMilli() < g.Since {
+		return false, errs.E(wire.Denied, "the device takes only what was granted since %s, because it does not remember what was used before: ask again",
+			time.UnixMilli(g.Since).UTC().Format(time.RFC3339))
 	}
 	maps.DeleteFunc(g.Used, func(_ string, until int64) bool { return until < now.UnixMilli() })
 	if _, used := g.Used[nonce]; used {

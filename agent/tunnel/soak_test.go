@@ -31,7 +31,7 @@ const silent = 3 * time.Second
 // remembered are used grants, without a disk.
 type remembered struct{ used sync.Map }
 
-func (r *remembered) UseGrant(nonce string, _, _ time.Time) (bool, error) {
+func (r *remembered) UseGrant(nonce string, _, _, _ time.Time) (bool, error) {
 	_, used := r.used.LoadOrStore(nonce, true)
 	return !used, nil
 }

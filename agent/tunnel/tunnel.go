@@ -31,8 +31,9 @@ import (
 
 // Used remembers grants across restarts.
 type Used interface {
-	// UseGrant reports whether the nonce is used for the first time, and remembers it until then.
-	UseGrant(nonce string, until, now time.Time) (first bool, err error)
+	// UseGrant reports whether the nonce is used for the first time, and remembers it until then; kind Denied where it was
+	// granted before all that is remembered.
+	UseGrant(nonce string, granted, until, now time.Time) (first bool, err error)
 }
 
 // Config is what a device knows. The first six are required.
@@ -119,7 +120,11 @@ func (t *Tunnels) admit(r wire.TunnelOpenRequest) (wire.TunnelOpenReply, error) 
 	if g.NotBefore > now.Add(clockSkew).UnixMilli() || g.OpenBy < now.Add(-clockSkew).UnixMilli() {
 		return wire.TunnelOpenReply{}, errs.E(wire.Denied, "the grant is not for now: the device's clock says %s", now.UTC().Format(time.RFC3339))
 	}
-	first, err := t.config.Used.UseGrant(g.Nonce, time.UnixMilli(g.OpenBy).Add(2*clockSkew), now)
+	granted := time.UnixMilli(g.NotBefore).Add(wire.GrantSkew)
+	first, err := t.config.Used.UseGrant(g.Nonce, granted, time.UnixMilli(g.OpenBy).Add(2*clockSkew), now)
+	if errs.KindOf(err) == wire.Denied {
+		return wire.TunnelOpenReply{}, err
+	}
 	if err != nil {
 		return wire.TunnelOpenReply{}, errs.As(wire.Unavailable, err, "the device cannot remember the grant, so it does not take it")
 	}

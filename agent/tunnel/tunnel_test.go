@@ -275,6 +275,42 @@ func TestAGrantCountsForThisDeviceForNowAndOnce(t *testing.T) {
 	}
 }
 
+// Whoever deletes what a device remembers, or has a copy of its folder without that, does not open anything with a grant
+// that was used: nothing counts from before the folder remembers.
+func TestAGrantFromBeforeWhatTheDeviceRemembersIsRefused(t *testing.T) {
+	t.Parallel()
+	s := newStage(t, loopback, nil)
+	g := s.grant()
+	g.NotBefore = time.Now().Add(-time.Minute).UnixMilli() // made some time ago
+	folder := t.TempDir()
+	if err := os.Chmod(folder, 0o700); err != nil {
+		t.Fatal(err)
+	}
+	stolen, err := state.Open(folder)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer stolen.Close()
+	config := s.config
+	config.Used = stolen
+	restarted := tunnel.New(config)
+	defer restarted.Stop()
+	refused := func(name string) {
+		t.Helper()
+		if _, err := restarted.Open(t.Context(), s.request(g, "ticket")); errs.KindOf(err) != wire.Denied || !strings.Contains(errs.UserText(err), "does not remember what was used before") {
+			t.Errorf("%s: %v", name, err)
+		}
+	}
+	refused("a new folder")
+	if _, err := restarted.Open(t.Context(), s.request(s.grant(), "ticket")); err != nil {
+		t.Errorf("a new grant: %v", err)
+	}
+	if err := os.Remove(filepath.Join(folder, "grants.json")); err != nil {
+		t.Fatal(err)
+	}
+	refused("deleted while the agent runs")
+}
+
 func TestAPolicyThatWasChangedHoldsForTheNextStream(t *testing.T) {
 	t.Parallel()
 	s := newStage(t, loopback, nil)

@@ -168,9 +168,6 @@ func (r *Remote) openable(ctx context.Context, by Requester, id, clientKey strin
 	return t, nil
 }
 
-// skew is how far before now a grant begins, for devices whose clocks are late.
-const skew = 5 * time.Second
-
 func (r *Remote) sign(ctx context.Context, t Tunnel, by Requester, clientKey string, now time.Time) (wire.SignedGrant, error) {
 	key := ""
 	if t.Target.Protocol == wire.ProtocolPTY { // the device may record it by its own policy, too
@@ -187,7 +184,7 @@ func (r *Remote) sign(ctx context.Context, t Tunnel, by Requester, clientKey str
 		Version: wire.Version, ID: t.ID, Project: t.Project, Device: t.Device, Serial: t.Serial,
 		By:     wire.Grantee{Kind: string(by.Actor.Kind), ID: by.Actor.ID, Name: by.Actor.Name, Method: by.Method, At: by.At.UnixMilli()},
 		Target: t.Target, Record: t.Record, RecordKey: key, ClientKey: clientKey, Gateway: r.DeviceURL,
-		NotBefore: now.Add(-skew).UnixMilli(), OpenBy: now.Add(openWithin).UnixMilli(), Expires: t.ExpiresAt.UnixMilli(),
+		NotBefore: now.Add(-wire.GrantSkew).UnixMilli(), OpenBy: now.Add(openWithin).UnixMilli(), Expires: t.ExpiresAt.UnixMilli(),
 		IdleSeconds: int(idle / time.Second), MaxStreams: maxStreams, Approvers: approvers, Nonce: rand.Text(),
 	})
 	return signed, errs.As(wire.Internal, err, "")
