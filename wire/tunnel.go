@@ -4,18 +4,25 @@ package wire
 type TunnelOpenRequest struct {
 	Grant  SignedGrant `json:"grant"`
 	Ticket string      `json:"ticket"`
+	// Hello is the first letter of the user's end to the device's, where the tunnel is encrypted from end to end; base64.
+	Hello string `json:"hello,omitempty"`
 }
 
 // TunnelOpenReply tells that the device takes the grant and dials.
 type TunnelOpenReply struct {
 	// Key is the fingerprint of the key with which the device proves itself, end to end.
 	Key string `json:"key"`
+	// Answer is that to the hello; base64.
+	Answer string `json:"answer,omitempty"`
 	// MaxStreams and Rate are what the device's own policy leaves of the grant's.
 	MaxStreams int   `json:"max_streams"`
 	Rate       int64 `json:"rate"`
 	// Recorded tells that what is shown is recorded and signed with that key.
 	Recorded bool `json:"recorded,omitempty"`
 }
+
+// MaxTunnelLetter is the most that a hello or an answer has.
+const MaxTunnelLetter = 8 << 10
 
 // TunnelExtendRequest carries a grant of the same tunnel that expires later.
 type TunnelExtendRequest struct {

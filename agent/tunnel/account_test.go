@@ -50,7 +50,7 @@ func (s *stage) said(command string, terminal bool) (string, error) {
 	g := s.grant()
 	g.Target = wire.PTY
 	session, reply := s.enter(g)
-	stream, err := s.stream(session, reply, s.own)
+	stream, err := s.stream(session, reply)
 	if err != nil {
 		return "", err
 	}

@@ -247,6 +247,9 @@ func (s *stage) endAbruptly(n *network, events *ended, id string, end mayhem) (r
 		g.Nonce += "again"
 		reply, err = s.Open(context.Background(), s.request(g, string(tickets.Device.Reveal())))
 	}
+	if err == nil {
+		err = s.meet(g, reply)
+	}
 	if err != nil {
 		return false, err
 	}
@@ -263,7 +266,7 @@ func (s *stage) endAbruptly(n *network, events *ended, id string, end mayhem) (r
 	var wg sync.WaitGroup
 	defer wg.Wait()
 	defer session.Close()
-	if stream, err := s.stream(session, reply, s.own); err == nil {
+	if stream, err := s.stream(session, reply); err == nil {
 		wg.Go(func() { // ends with the session
 			for _, err := stream.Write(make([]byte, 16<<10)); err == nil; _, err = stream.Write(make([]byte, 16<<10)) {
 			}

@@ -27,6 +27,7 @@ type tunnel struct {
 	tunnels *Tunnels
 	grant   wire.Grant
 	own     mux.Identity
+	end     *mux.DeviceEnd // nil: not encrypted from end to end
 	bounds  bounds
 	log     *slog.Logger
 	there   *rate.Limiter // to the target; nil: no limit
@@ -49,13 +50,29 @@ func newTunnel(t *Tunnels, g wire.Grant, own mux.Identity, b bounds) *tunnel {
 	return one
 }
 
+// shake answers the hello of a user's end that encrypts.
+func (t *tunnel) shake(hello string) (answer string, err error) {
+	if t.grant.EndToEnd() {
+		t.end, answer, err = mux.Answer(t.own, t.grant.ClientKey, hello)
+	}
+	return answer, err
+}
+
+// finish gives back what the tunnel has.
+func (t *tunnel) finish() {
+	t.timer.Stop()
+	t.stop()
+	if t.end != nil {
+		t.end.Close()
+	}
+}
+
 func (t *tunnel) expire(in time.Duration) { t.timer.Reset(in) }
 
 // run is the life of a tunnel.
 func (t *tunnel) run(_ context.Context, ticket secret.Value) {
 	defer t.tunnels.forget(t)
-	defer t.timer.Stop()
-	defer t.stop()
+	defer t.finish()
 	c := t.tunnels.config
 	ws, err := mux.Dial(t.ctx, mux.Door{
 		URL: t.grant.Gateway, Ticket: ticket, TLS: &tls.Config{RootCAs: c.Authority, MinVersion: tls.VersionTLS12}, Proxy: c.Proxy,
@@ -108,7 +125,7 @@ func (t *tunnel) answer(stream mux.Stream) {
 
 // seal keeps the stream where the handshake fails, so that it can be broken off.
 func (t *tunnel) seal(stream mux.Stream) (mux.Stream, error) {
-	sealed, err := mux.SealServer(t.ctx, stream, t.own, t.grant.ClientKey)
+	sealed, err := t.end.Seal(stream)
 	if err != nil {
 		return stream, err
 	}

@@ -140,11 +140,16 @@ func (t *Tunnels) admit(r wire.TunnelOpenRequest) (wire.TunnelOpenReply, error) 
 		return wire.TunnelOpenReply{}, errs.As(wire.Unavailable, err, "the device has no key for encryption from end to end")
 	}
 	one := newTunnel(t, g, own, narrow(g, rule))
-	if err := t.start(one, secret.FromString(r.Ticket)); err != nil {
+	answer, err := one.shake(r.Hello)
+	if err == nil {
+		err = t.start(one, secret.FromString(r.Ticket))
+	}
+	if err != nil {
+		one.finish()
 		return wire.TunnelOpenReply{}, err
 	}
 	return wire.TunnelOpenReply{
-		Key: own.Fingerprint(), MaxStreams: one.bounds.streams, Rate: one.bounds.rate, Recorded: g.Record || rule.Record,
+		Key: own.Fingerprint(), Answer: answer, MaxStreams: one.bounds.streams, Rate: one.bounds.rate, Recorded: g.Record || rule.Record,
 	}, nil
 }
 

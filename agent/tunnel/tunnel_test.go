@@ -45,8 +45,8 @@ type stage struct {
 	gateway *gateway.Gateway
 	url     string
 	door    mux.Door
-	target  string // of an echo on the loopback
-	own     mux.Identity
+	target  string    // of an echo on the loopback
+	ends    *sync.Map // of users: by the fingerprint of their key, and by the answer of the device
 	opened  int
 }
 
@@ -64,7 +64,7 @@ func newStage(t *testing.T, policy string, change func(*tunnel.Config)) *stage {
 func newStageWith(t *testing.T, policy string, c gateway.Config, change func(*tunnel.Config)) *stage {
 	t.Helper()
 	c.Log = slog.New(slog.DiscardHandler)
-	s := &stage{t: t, gateway: gateway.New(c)}
+	s := &stage{t: t, gateway: gateway.New(c), ends: new(sync.Map)}
 	srv := httptest.NewUnstartedServer(s.gateway)
 	srv.Config.ErrorLog = log.New(io.Discard, "", 0)
 	srv.StartTLS()
@@ -83,8 +83,8 @@ func newStageWith(t *testing.T, policy string, c gateway.Config, change func(*tu
 		t.Fatal(err)
 	}
 	public, private, _ := ed25519.GenerateKey(nil)
-	device, own := identity(t), identity(t)
-	s.key, s.own = private, own
+	device := identity(t)
+	s.key = private
 	s.config = tunnel.Config{
 		Project: 11, Device: 33, Serial: serial, GrantKey: public, Authority: roots, Used: dir,
 		Identity: func() (mux.Identity, error) { return device, nil }, PolicyFile: file, Log: slog.New(slog.DiscardHandler),
@@ -95,6 +95,16 @@ func newStageWith(t *testing.T, policy string, c gateway.Config, change func(*tu
 	s.Tunnels = tunnel.New(s.config)
 	t.Cleanup(func() { s.Stop(); s.gateway.Close(); srv.Close(); _ = dir.Close() })
 	return s
+}
+
+func userEnd(t *testing.T) *mux.UserEnd {
+	t.Helper()
+	end, err := mux.NewUserEnd()
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(end.Close)
+	return end
 }
 
 func identity(t *testing.T) mux.Identity {
@@ -144,9 +154,11 @@ func (s *stage) grantNamed(id string) wire.Grant {
 		s.t.Fatal(err)
 	}
 	now := time.Now()
+	end := userEnd(s.t)
+	s.ends.Store(end.Key(), end)
 	return wire.Grant{
 		Version: wire.Version, ID: id, Project: 11, Device: 33, Serial: serial,
-		By: wire.Grantee{Kind: "user", ID: "7", Method: "second_factor"}, Target: target, ClientKey: s.own.Fingerprint(),
+		By: wire.Grantee{Kind: "user", ID: "7", Method: "second_factor"}, Target: target, ClientKey: end.Key(),
 		Gateway: s.url + wire.TunnelPathDevice, NotBefore: now.Add(-time.Second).UnixMilli(), OpenBy: now.Add(time.Minute).UnixMilli(),
 		Expires: now.Add(time.Hour).UnixMilli(), IdleSeconds: 900, MaxStreams: 64, Approvers: []string{}, Nonce: "nonce of the test " + id,
 	}
@@ -158,7 +170,27 @@ func (s *stage) request(g wire.Grant, ticket string) wire.TunnelOpenRequest {
 	if err != nil {
 		s.t.Fatal(err)
 	}
-	return wire.TunnelOpenRequest{Grant: signed, Ticket: ticket}
+	ask := wire.TunnelOpenRequest{Grant: signed, Ticket: ticket}
+	if end := s.end(g.ClientKey); end != nil {
+		ask.Hello = end.Hello()
+	}
+	return ask
+}
+
+func (s *stage) end(by string) *mux.UserEnd {
+	end, _ := s.ends.Load(by)
+	found, _ := end.(*mux.UserEnd)
+	return found
+}
+
+// meet has the user's end take the device's answer, where it encrypts.
+func (s *stage) meet(g wire.Grant, reply wire.TunnelOpenReply) error {
+	end := s.end(g.ClientKey)
+	if end == nil {
+		return nil
+	}
+	s.ends.Store(reply.Answer, end)
+	return end.Meet(reply.Answer, reply.Key)
 }
 
 // enter opens a tunnel and gives the user's end.
@@ -170,6 +202,9 @@ func (s *stage) enter(g wire.Grant) (mux.Session, wire.TunnelOpenReply) {
 	}
 	reply, err := s.Open(s.t.Context(), s.request(g, string(tickets.Device.Reveal())))
 	if err != nil {
+		s.t.Fatal(err)
+	}
+	if err := s.meet(g, reply); err != nil {
 		s.t.Fatal(err)
 	}
 	door := s.door
@@ -186,17 +221,17 @@ func (s *stage) enter(g wire.Grant) (mux.Session, wire.TunnelOpenReply) {
 	return session, reply
 }
 
-func (s *stage) stream(session mux.Session, reply wire.TunnelOpenReply, own mux.Identity) (mux.Stream, error) {
+func (s *stage) stream(session mux.Session, reply wire.TunnelOpenReply) (mux.Stream, error) {
 	stream, err := session.Open(s.t.Context())
 	if err != nil {
 		return nil, err
 	}
-	return mux.SealClient(s.t.Context(), stream, own, reply.Key)
+	return s.end(reply.Answer).Seal(stream)
 }
 
 // ask sends a question through the tunnel and wants it back.
 func (s *stage) ask(session mux.Session, reply wire.TunnelOpenReply) error {
-	stream, err := s.stream(session, reply, s.own)
+	stream, err := s.stream(session, reply)
 	if err != nil {
 		return err
 	}
@@ -336,12 +371,17 @@ func TestOnlyTheGrantedKeyIsServed(t *testing.T) {
 	t.Parallel()
 	s := newStage(t, loopback, nil)
 	session, reply := s.enter(s.grant())
-	stream, err := s.stream(session, reply, identity(t))
-	if err == nil {
-		_, err = stream.Read(make([]byte, 1))
+	stranger := userEnd(t)
+	if _, err := s.Open(t.Context(), wire.TunnelOpenRequest{Grant: s.request(s.grant(), "").Grant}); errs.KindOf(err) != wire.Invalid {
+		t.Errorf("without a hello: %v", err)
 	}
-	if err == nil {
-		t.Error("a stranger's key is served")
+	g := s.grant()
+	s.ends.Store(g.ClientKey, stranger)
+	stolen, other := s.enter(g)
+	for range 2 {
+		if err := s.ask(stolen, other); err == nil {
+			t.Error("a stranger's key is served")
+		}
 	}
 	plain, err := session.Open(t.Context())
 	if err != nil {
@@ -411,7 +451,7 @@ func TestATunnelEndsWithItsTimeUnlessItIsExtendedByTheSameGrant(t *testing.T) {
 	g.OpenBy, g.Expires = time.Now().Add(500*time.Millisecond).UnixMilli(), time.Now().Add(700*time.Millisecond).UnixMilli()
 	session, _ := s.enter(g)
 	long := s.grant()
-	long.ID = g.ID
+	long.ID, long.ClientKey = g.ID, g.ClientKey
 	other := long
 	other.Target.Port = 1
 	extend := func(g wire.Grant) error {

@@ -142,12 +142,12 @@ func (a *API) openTunnel(ctx context.Context, c caller, in *tunnelOpenInput) (*r
 	if err != nil {
 		return nil, err
 	}
-	opening, err := a.Remote.OpenTunnel(ctx, by, in.found.ID, in.Body.ClientKey)
+	opening, err := a.Remote.OpenTunnel(ctx, by, in.found.ID, remote.UserEnd{Key: in.Body.ClientKey, Hello: in.Body.Hello})
 	if err != nil {
 		return nil, err
 	}
 	return &reply[TunnelOpening]{Body: TunnelOpening{
-		Tunnel: a.tunnelOf(opening.Tunnel), Gateway: opening.Gateway, Ticket: string(opening.Ticket.Reveal()), DeviceKey: opening.DeviceKey, EntryURL: string(opening.Entry.Reveal()),
+		Tunnel: a.tunnelOf(opening.Tunnel), Gateway: opening.Gateway, Ticket: string(opening.Ticket.Reveal()), DeviceKey: opening.DeviceKey, Answer: opening.Answer, EntryURL: string(opening.Entry.Reveal()),
 	}}, nil
 }
 

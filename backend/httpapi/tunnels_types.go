@@ -52,6 +52,7 @@ type TerminalCreate struct {
 // TunnelOpen opens a tunnel that is approved.
 type TunnelOpen struct {
 	ClientKey string `json:"client_key,omitempty" maxLength:"44" doc:"SHA-256 of the public key of the user's end, in base64; for end_to_end"`
+	Hello     string `json:"hello,omitempty" maxLength:"8192" doc:"First letter of the user's end to the device's, in base64; for end_to_end"`
 }
 
 // TunnelOpening is what the user's end needs.
@@ -61,6 +62,7 @@ type TunnelOpening struct {
 	Ticket    string `json:"ticket" doc:"Opens the gateway, once, as a bearer's"`
 	EntryURL  string `json:"entry_url,omitempty" doc:"Of a web application, which has no gateway and no ticket: where a browser enters, once, within two minutes"`
 	DeviceKey string `json:"device_key" doc:"SHA-256 of the public key of the device's end, in base64"`
+	Answer    string `json:"answer,omitempty" doc:"Of the device's end to the hello, in base64"`
 }
 
 // TunnelExtend lets a tunnel last from now.

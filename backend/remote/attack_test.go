@@ -77,11 +77,11 @@ func TestTheApprovalOfSomebodyWhoWasRevokedOpensNothing(t *testing.T) {
 		s.far.revoked = map[wire.Key]bool{8: revoked}
 	}
 	revoke(true)
-	if _, err := s.OpenTunnel(t.Context(), person("7"), tunnel.ID, fingerprint); errs.KindOf(err) != wire.Denied || s.refusals() != 1 {
+	if _, err := s.OpenTunnel(t.Context(), person("7"), tunnel.ID, remote.UserEnd{Key: fingerprint}); errs.KindOf(err) != wire.Denied || s.refusals() != 1 {
 		t.Errorf("%v, %d refusals on record", err, s.refusals())
 	}
 	revoke(false)
-	if _, err := s.OpenTunnel(t.Context(), person("7"), tunnel.ID, fingerprint); err != nil {
+	if _, err := s.OpenTunnel(t.Context(), person("7"), tunnel.ID, remote.UserEnd{Key: fingerprint}); err != nil {
 		t.Fatal(err)
 	}
 	if err := s.Opened(t.Context(), tunnel.ID); err != nil {
@@ -104,7 +104,7 @@ func TestATunnelFromBeforeTheProjectWantedApprovalsIsNotExtended(t *testing.T) {
 	if _, err := s.Decide(t.Context(), person("8"), asked.ID, true); errs.KindOf(err) != wire.Conflict {
 		t.Errorf("approved afterwards: %v", err)
 	}
-	if _, err := s.OpenTunnel(t.Context(), person("7"), asked.ID, fingerprint); errs.KindOf(err) != wire.Conflict {
+	if _, err := s.OpenTunnel(t.Context(), person("7"), asked.ID, remote.UserEnd{Key: fingerprint}); errs.KindOf(err) != wire.Conflict {
 		t.Errorf("opened: %v", err)
 	}
 }
@@ -152,7 +152,7 @@ func TestOneUserHasNoMoreThanTheirShareHoweverManyTheyOpenAtOnce(t *testing.T) {
 	var opened, refused atomic.Int32
 	for _, id := range ids {
 		wg.Go(func() {
-			switch _, err := s.OpenTunnel(t.Context(), person("7"), id, fingerprint); errs.KindOf(err) {
+			switch _, err := s.OpenTunnel(t.Context(), person("7"), id, remote.UserEnd{Key: fingerprint}); errs.KindOf(err) {
 			case "":
 				opened.Add(1)
 			case wire.Exhausted:
@@ -166,7 +166,7 @@ func TestOneUserHasNoMoreThanTheirShareHoweverManyTheyOpenAtOnce(t *testing.T) {
 	if opened.Load() != 32 || int(refused.Load()) != len(ids)-32 {
 		t.Errorf("of %d, %d are open and %d were refused", len(ids), opened.Load(), refused.Load())
 	}
-	if _, err := s.OpenTunnel(t.Context(), person("8"), s.request(person("8")).ID, fingerprint); err != nil {
+	if _, err := s.OpenTunnel(t.Context(), person("8"), s.request(person("8")).ID, remote.UserEnd{Key: fingerprint}); err != nil {
 		t.Errorf("another has no room: %v", err)
 	}
 }
@@ -179,7 +179,7 @@ func TestOneProjectHasNoMoreThanItsShareHoweverManyItsUsers(t *testing.T) {
 	for _, id := range []string{"1", "2", "3"} {
 		s.open(person(id))
 	}
-	if _, err := s.OpenTunnel(t.Context(), person("4"), s.request(person("4")).ID, fingerprint); errs.KindOf(err) != wire.Exhausted {
+	if _, err := s.OpenTunnel(t.Context(), person("4"), s.request(person("4")).ID, remote.UserEnd{Key: fingerprint}); errs.KindOf(err) != wire.Exhausted {
 		t.Errorf("a fourth of the project: %v", err)
 	}
 	project := asset.Project{Key: 12, Name: "plant-b", Revision: 1, CreatedAt: time.Now()}

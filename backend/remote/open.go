@@ -21,31 +21,37 @@ type Opening struct {
 	Gateway    string
 	Ticket     secret.Value
 	DeviceKey  string       // fingerprint of the key with which the device proves itself, end to end
+	Answer     string       // of the device, to the hello
 	MaxStreams int          // at once, as far as the device's policy leaves that
 	Entry      secret.Value // the URL at which a browser enters a web application, once and soon
 }
 
+// UserEnd is what the user's end of a tunnel brings that is encrypted from end to end.
+type UserEnd struct {
+	Key   string // fingerprint of the key with which it proves itself to the device
+	Hello string // its first letter to the device, which is nothing to us
+}
+
 // OpenTunnel grants a tunnel that is approved, has its device come to the gateway, and lets the user's end in there.
-// clientKey is the fingerprint of the key with which that end proves itself to the device.
-func (r *Remote) OpenTunnel(ctx context.Context, by Requester, id, clientKey string) (Opening, error) {
-	t, err := r.openable(ctx, by, id, clientKey)
+func (r *Remote) OpenTunnel(ctx context.Context, by Requester, id string, end UserEnd) (Opening, error) {
+	t, err := r.openable(ctx, by, id, end)
 	if err != nil {
 		return Opening{}, err
 	}
 	now := r.now()
 	t.State, t.ExpiresAt = Granted, now.Add(t.TTL)
-	signed, err := r.sign(ctx, t, by, clientKey, now)
+	signed, err := r.sign(ctx, t, by, end.Key, now)
 	if err != nil {
 		return Opening{}, err
 	}
-	if err := r.reserve(&live{tunnel: t, by: by, client: clientKey, site: newSite(t)}); err != nil {
+	if err := r.reserve(&live{tunnel: t, by: by, client: end.Key, site: newSite(t)}); err != nil {
 		return Opening{}, err
 	}
 	if err := r.Store.UpdateTunnel(ctx, t, []State{Approved}, entry(by.Actor, audit.TunnelGrant, t)); err != nil {
 		r.forget(id)
 		return Opening{}, errs.Wrap("remote: open", err)
 	}
-	return r.bring(ctx, by, t, signed)
+	return r.bring(ctx, by, t, wire.TunnelOpenRequest{Grant: signed, Hello: end.Hello})
 }
 
 // reserve counts a tunnel among the live ones of its user, if there is room: of many that are opened at once, too.
@@ -77,16 +83,17 @@ func (r *Remote) reserve(one *live) error {
 }
 
 // bring has both ends come. Whatever goes wrong from here on is told by the gateway when it gives the tunnel up.
-func (r *Remote) bring(ctx context.Context, by Requester, t Tunnel, signed wire.SignedGrant) (Opening, error) {
+func (r *Remote) bring(ctx context.Context, by Requester, t Tunnel, ask wire.TunnelOpenRequest) (Opening, error) {
 	user, device, err := r.Gateway.Admit(Pass{ID: t.ID, Expires: t.ExpiresAt, Idle: idle, MaxStreams: maxStreams, Inside: t.Inside()})
 	if err != nil {
 		r.set(t.ID, func(one *live) { one.refused = err })
 		r.finish(context.WithoutCancel(ctx), t.ID, Closing{Reason: "refused"})
 		return Opening{}, err
 	}
-	reply, err := r.Agents.OpenTunnel(ctx, t.Project, t.Device, wire.TunnelOpenRequest{Grant: signed, Ticket: string(device.Reveal())})
+	ask.Ticket = string(device.Reveal())
+	reply, err := r.Agents.OpenTunnel(ctx, t.Project, t.Device, ask)
 	if err == nil {
-		if raw, e := base64.StdEncoding.DecodeString(reply.Key); e != nil || len(raw) != 32 {
+		if raw, e := base64.StdEncoding.DecodeString(reply.Key); e != nil || len(raw) != 32 || len(reply.Answer) > wire.MaxTunnelLetter {
 			err = errs.E(wire.Unavailable, "the device answers with something that is no key")
 		}
 	}
@@ -103,7 +110,7 @@ func (r *Remote) bring(ctx context.Context, by Requester, t Tunnel, signed wire.
 		t.Signer = reply.Key
 		r.set(t.ID, func(one *live) { one.tunnel.Signer = t.Signer })
 	}
-	opening := Opening{Tunnel: t, DeviceKey: reply.Key, MaxStreams: max(1, min(reply.MaxStreams, maxStreams))}
+	opening := Opening{Tunnel: t, DeviceKey: reply.Key, Answer: reply.Answer, MaxStreams: max(1, min(reply.MaxStreams, maxStreams))}
 	if !t.Inside() {
 		opening.Gateway, opening.Ticket = r.UserURL, user
 	}
@@ -130,7 +137,7 @@ func Readable(s string) string {
 }
 
 // openable gives the tunnel if by may open it now.
-func (r *Remote) openable(ctx context.Context, by Requester, id, clientKey string) (Tunnel, error) {
+func (r *Remote) openable(ctx context.Context, by Requester, id string, end UserEnd) (Tunnel, error) {
 	t, err := r.Store.Tunnel(ctx, id)
 	if err != nil {
 		return t, errs.Wrap("remote: open", err)
@@ -141,8 +148,11 @@ func (r *Remote) openable(ctx context.Context, by Requester, id, clientKey strin
 	if !by.Fresh || by.Still == nil || by.Login == "" {
 		return t, errStale
 	}
-	if raw, err := base64.StdEncoding.DecodeString(clientKey); t.EndToEnd != (clientKey != "") || clientKey != "" && (err != nil || len(raw) != 32) {
+	if raw, err := base64.StdEncoding.DecodeString(end.Key); t.EndToEnd != (end.Key != "") || end.Key != "" && (err != nil || len(raw) != 32) {
 		return t, errs.E(wire.Invalid, "client_key: want the SHA-256 of a public key in base64, if and only if the tunnel is encrypted from end to end")
+	}
+	if !t.EndToEnd && end.Hello != "" || len(end.Hello) > wire.MaxTunnelLetter {
+		return t, errs.E(wire.Invalid, "hello: want at most %d characters, and none where the tunnel is not encrypted from end to end", wire.MaxTunnelLetter)
 	}
 	policy, err := r.Store.TunnelPolicy(ctx, t.Project)
 	if err != nil {

@@ -159,7 +159,7 @@ func (s *stage) request(by remote.Requester) remote.Tunnel {
 
 func (s *stage) open(by remote.Requester) remote.Tunnel {
 	s.t.Helper()
-	opening, err := s.OpenTunnel(s.t.Context(), by, s.request(by).ID, fingerprint)
+	opening, err := s.OpenTunnel(s.t.Context(), by, s.request(by).ID, remote.UserEnd{Key: fingerprint})
 	if err != nil {
 		s.t.Fatal(err)
 	}
@@ -209,7 +209,7 @@ func TestARequestOpensOneTunnelOnceByWhoAskedForIt(t *testing.T) {
 		"no key":         {person("7"), "", wire.Invalid},
 		"no such key":    {person("7"), "AAAA", wire.Invalid},
 	} {
-		if _, err := s.OpenTunnel(t.Context(), c.by, tunnel.ID, c.key); errs.KindOf(err) != c.kind {
+		if _, err := s.OpenTunnel(t.Context(), c.by, tunnel.ID, remote.UserEnd{Key: c.key}); errs.KindOf(err) != c.kind {
 			t.Errorf("%s: %v", name, err)
 		}
 	}
@@ -218,7 +218,7 @@ func TestARequestOpensOneTunnelOnceByWhoAskedForIt(t *testing.T) {
 	opened := 0
 	for range 8 {
 		wg.Go(func() {
-			if _, err := s.OpenTunnel(t.Context(), person("7"), tunnel.ID, fingerprint); err == nil {
+			if _, err := s.OpenTunnel(t.Context(), person("7"), tunnel.ID, remote.UserEnd{Key: fingerprint}); err == nil {
 				mu.Lock()
 				opened++
 				mu.Unlock()
@@ -240,7 +240,7 @@ func TestNobodyApprovesTheirOwn(t *testing.T) {
 		t.Fatal(err)
 	}
 	tunnel := s.request(person("7"))
-	if _, err := s.OpenTunnel(t.Context(), person("7"), tunnel.ID, fingerprint); errs.KindOf(err) != wire.Conflict {
+	if _, err := s.OpenTunnel(t.Context(), person("7"), tunnel.ID, remote.UserEnd{Key: fingerprint}); errs.KindOf(err) != wire.Conflict {
 		t.Errorf("without an approval: %v", err)
 	}
 	if _, err := s.Decide(t.Context(), person("7"), tunnel.ID, true); errs.KindOf(err) != wire.Denied {
@@ -254,14 +254,14 @@ func TestNobodyApprovesTheirOwn(t *testing.T) {
 	if _, err := s.Decide(t.Context(), person("8"), tunnel.ID, true); err != nil {
 		t.Fatal(err)
 	}
-	if _, err := s.OpenTunnel(t.Context(), person("7"), tunnel.ID, fingerprint); err != nil {
+	if _, err := s.OpenTunnel(t.Context(), person("7"), tunnel.ID, remote.UserEnd{Key: fingerprint}); err != nil {
 		t.Error(err)
 	}
 	denied := s.request(person("7"))
 	if _, err := s.Decide(t.Context(), person("8"), denied.ID, false); err != nil {
 		t.Fatal(err)
 	}
-	if _, err := s.OpenTunnel(t.Context(), person("7"), denied.ID, fingerprint); errs.KindOf(err) != wire.Conflict {
+	if _, err := s.OpenTunnel(t.Context(), person("7"), denied.ID, remote.UserEnd{Key: fingerprint}); errs.KindOf(err) != wire.Conflict {
 		t.Errorf("denied: %v", err)
 	}
 }
@@ -273,7 +273,7 @@ func TestAPolicyHoldsForRequestsThatCameBefore(t *testing.T) {
 	if err := s.SetPolicy(t.Context(), person("1").Actor, 11, remote.Policy{Approval: true}); err != nil {
 		t.Fatal(err)
 	}
-	if _, err := s.OpenTunnel(t.Context(), person("7"), tunnel.ID, fingerprint); errs.KindOf(err) != wire.Conflict {
+	if _, err := s.OpenTunnel(t.Context(), person("7"), tunnel.ID, remote.UserEnd{Key: fingerprint}); errs.KindOf(err) != wire.Conflict {
 		t.Errorf("got %v", err)
 	}
 }
@@ -283,7 +283,7 @@ func TestWhatADeviceRefusesIsOnRecordInWordsThatCanBeRead(t *testing.T) {
 	s := newStage(t)
 	s.far.refuse = errs.E(wire.Denied, "no\x00\x1b[2J\xff way %s", strings.Repeat("x", 1000))
 	tunnel := s.request(person("7"))
-	_, err := s.OpenTunnel(t.Context(), person("7"), tunnel.ID, fingerprint)
+	_, err := s.OpenTunnel(t.Context(), person("7"), tunnel.ID, remote.UserEnd{Key: fingerprint})
 	if errs.KindOf(err) != wire.Denied || strings.ContainsAny(errs.UserText(err), "\x00\x1b") {
 		t.Errorf("got %v", err)
 	}
@@ -319,7 +319,7 @@ func TestATunnelEndsWithItsLoginRightOrDevice(t *testing.T) {
 	if s.far.reason(third.ID) != "revoked" {
 		t.Errorf("%q", s.far.reason(third.ID))
 	}
-	if _, err := s.OpenTunnel(t.Context(), person("9"), s.request(person("9")).ID, fingerprint); errs.KindOf(err) != wire.Denied {
+	if _, err := s.OpenTunnel(t.Context(), person("9"), s.request(person("9")).ID, remote.UserEnd{Key: fingerprint}); errs.KindOf(err) != wire.Denied {
 		t.Errorf("to a suspended device: %v", err)
 	}
 }
@@ -381,7 +381,7 @@ func TestARequestThatMakesNoSenseIsRefused(t *testing.T) {
 	}
 	s.far.admit = errors.New("full")
 	tunnel := s.request(person("7"))
-	if _, err := s.OpenTunnel(t.Context(), person("7"), tunnel.ID, fingerprint); err == nil {
+	if _, err := s.OpenTunnel(t.Context(), person("7"), tunnel.ID, remote.UserEnd{Key: fingerprint}); err == nil {
 		t.Error("opened without the gateway")
 	}
 	if got := s.state(tunnel.ID); got.State != remote.Closed {
@@ -404,7 +404,7 @@ func TestWhatMustBeRecordedIsAShellOfADeviceThatRecords(t *testing.T) {
 	if err := s.SetPolicy(t.Context(), ann.Actor, s.device.Project, remote.Policy{Recording: true}); err != nil {
 		t.Fatal(err)
 	}
-	if _, err := s.OpenTunnel(t.Context(), ann, before.ID, fingerprint); errs.KindOf(err) != wire.Denied || !strings.Contains(errs.UserText(err), "only shells") {
+	if _, err := s.OpenTunnel(t.Context(), ann, before.ID, remote.UserEnd{Key: fingerprint}); errs.KindOf(err) != wire.Denied || !strings.Contains(errs.UserText(err), "only shells") {
 		t.Errorf("asked for before the project demanded it: %v", err)
 	}
 	if _, err := s.Request(t.Context(), ann, s.device, ask); errs.KindOf(err) != wire.Denied {
@@ -419,7 +419,7 @@ func TestWhatMustBeRecordedIsAShellOfADeviceThatRecords(t *testing.T) {
 		if err != nil || !asked.Record {
 			t.Fatalf("%+v, %v", asked, err)
 		}
-		opening, err := s.OpenTunnel(t.Context(), ann, asked.ID, fingerprint)
+		opening, err := s.OpenTunnel(t.Context(), ann, asked.ID, remote.UserEnd{Key: fingerprint})
 		if !records {
 			if errs.KindOf(err) != wire.Denied || !strings.Contains(errs.UserText(err), "does not record") || s.far.reason(asked.ID) == "" {
 				t.Errorf("a device that does not record: %v", err)

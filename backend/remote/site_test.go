@@ -24,7 +24,7 @@ func (s *stage) served(by remote.Requester) (t remote.Tunnel, name, word string)
 	if err != nil {
 		s.t.Fatal(err)
 	}
-	opening, err := s.OpenTunnel(s.t.Context(), by, t.ID, "")
+	opening, err := s.OpenTunnel(s.t.Context(), by, t.ID, remote.UserEnd{})
 	if err != nil {
 		s.t.Fatal(err)
 	}
@@ -216,7 +216,7 @@ func TestAServerWithoutADomainShowsNoWebApplications(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if _, err := s.OpenTunnel(t.Context(), person("7"), tunnel.ID, ""); err == nil {
+	if _, err := s.OpenTunnel(t.Context(), person("7"), tunnel.ID, remote.UserEnd{}); err == nil {
 		t.Error("a device that refuses is shown")
 	}
 }

@@ -18,7 +18,7 @@ type passage struct {
 	api     *client
 	tunnel  httpapi.Tunnel
 	session mux.Session
-	own     mux.Identity
+	end     *mux.UserEnd
 	device  string // fingerprint of the device's key
 }
 
@@ -84,11 +84,12 @@ func (p *passage) awaitApproval(ctx context.Context, inv *invocation) (err error
 }
 
 func (p *passage) open(ctx context.Context, inv *invocation, found httpapi.Device, name string) (err error) {
-	if p.own, err = mux.NewIdentity(); err != nil {
+	if p.end, err = mux.NewUserEnd(); err != nil {
 		return err
 	}
+	defer p.end.Close() // the handshake is over then, or given up
 	opening, err := fetch[httpapi.TunnelOpening](ctx, p.api, request{
-		method: http.MethodPost, path: p.path("open"), body: httpapi.TunnelOpen{ClientKey: p.own.Fingerprint()},
+		method: http.MethodPost, path: p.path("open"), body: httpapi.TunnelOpen{ClientKey: p.end.Key(), Hello: p.end.Hello()},
 	})
 	if err != nil {
 		return err
@@ -104,6 +105,9 @@ func (p *passage) open(ctx context.Context, inv *invocation, found httpapi.Devic
 	}
 	if first {
 		fmt.Fprintf(inv.Err, "%s is met for the first time; its key is %s\n", printable(name), opening.DeviceKey)
+	}
+	if err := p.end.Meet(opening.Answer, opening.DeviceKey); err != nil {
+		return err
 	}
 	tlsConfig, err := p.api.context.tlsConfig()
 	if err != nil {
@@ -133,7 +137,7 @@ func (p *passage) stream(ctx context.Context) (mux.Stream, error) {
 	if err != nil {
 		return nil, err
 	}
-	return mux.SealClient(ctx, s, p.own, p.device)
+	return p.end.Seal(s)
 }
 
 // close ends the tunnel.

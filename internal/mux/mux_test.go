@@ -100,27 +100,21 @@ func streams(t *testing.T, sealed bool) (mux.Stream, mux.Stream) {
 		}
 		return s, o
 	}
-	user, device := identity(t), identity(t)
-	var o mux.Stream
-	var wg sync.WaitGroup
-	wg.Go(func() {
-		accepted, err := b.Accept()
-		if err == nil {
-			o, err = mux.SealServer(t.Context(), accepted, device, user.Fingerprint())
-		}
-		if err != nil {
-			t.Error(err)
-		}
-	})
-	s, err = mux.SealClient(t.Context(), s, user, device.Fingerprint())
-	wg.Wait()
-	if err != nil || o == nil {
+	user, device := shaken(t)
+	if s, err = user.Seal(s); err != nil {
+		t.Fatal(err)
+	}
+	o, err := b.Accept()
+	if err == nil {
+		o, err = device.Seal(o)
+	}
+	if err != nil {
 		t.Fatal(err)
 	}
 	return s, o
 }
 
-func identity(t *testing.T) mux.Identity {
+func identity(t testing.TB) mux.Identity {
 	t.Helper()
 	id, err := mux.NewIdentity()
 	if err != nil {
@@ -395,42 +389,6 @@ func TestADeadlineEndsAWait(t *testing.T) {
 	_ = a.Close()
 	if _, err := a.Write([]byte("x")); err == nil {
 		t.Error("a closed stream is written")
-	}
-}
-
-func TestAnEndWithAnotherKeyIsRefused(t *testing.T) {
-	t.Parallel()
-	user, device, stranger := identity(t), identity(t), identity(t)
-	for name, c := range map[string]struct{ client, expectClient, server, expectServer mux.Identity }{
-		"another user":   {stranger, user, device, device},
-		"another device": {user, user, stranger, device},
-	} {
-		a, b := pair(t, config, config)
-		s, err := a.Open(t.Context())
-		if err != nil {
-			t.Fatal(err)
-		}
-		var wg sync.WaitGroup
-		var errServer error
-		wg.Go(func() {
-			o, err := b.Accept()
-			if err != nil {
-				t.Error(err)
-				return
-			}
-			sealed, err := mux.SealServer(t.Context(), o, c.server, c.expectClient.Fingerprint())
-			if errServer = err; err == nil {
-				_, errServer = sealed.Read(make([]byte, 1)) // the client hangs up
-			}
-		})
-		sealed, errClient := mux.SealClient(t.Context(), s, c.client, c.expectServer.Fingerprint())
-		if errClient == nil {
-			_, errClient = sealed.Read(make([]byte, 1)) // the server's refusal comes after the client's handshake
-		}
-		wg.Wait()
-		if errClient == nil || errServer == nil {
-			t.Errorf("%s: %v, %v", name, errClient, errServer)
-		}
 	}
 }
 

@@ -190,7 +190,7 @@ func (g terminalGuest) Open(ctx context.Context, ticket string) (terminal.Shell,
 	if err != nil {
 		return terminal.Shell{}, err
 	}
-	opening, err := g.remote.OpenTunnel(ctx, g.requester(g.by, g.from, t.Project, t.Device), id, "")
+	opening, err := g.remote.OpenTunnel(ctx, g.requester(g.by, g.from, t.Project, t.Device), id, remote.UserEnd{})
 	if err != nil {
 		return terminal.Shell{}, err
 	}

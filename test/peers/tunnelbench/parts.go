@@ -135,19 +135,27 @@ func pool(file string) (*x509.CertPool, error) {
 }
 
 // userOrder is what the user's end is told.
-type userOrder struct{ URL, Ticket, Authority, Device string }
+type userOrder struct{ URL, Ticket, Authority, Device, Answer string }
 
-type userAnswer struct{ Key, Addr string }
+type userAnswer struct{ Key, Hello, Addr string }
 
 // userPart forwards a port as `bulkhead tunnel open` does. Without a device's key it is not encrypted from end to end.
 func userPart([]string) error {
-	own, err := mux.NewIdentity()
+	end, err := mux.NewUserEnd()
 	if err != nil {
 		return err
 	}
+	defer end.Close()
 	return orders(func(o userOrder) (userAnswer, error) {
 		if o.URL == "" {
-			return userAnswer{Key: own.Fingerprint()}, nil
+			return userAnswer{Key: end.Key(), Hello: end.Hello()}, nil
+		}
+		seal := func(s mux.Stream) (mux.Stream, error) { return s, nil }
+		if o.Device != "" {
+			if err := end.Meet(o.Answer, o.Device); err != nil {
+				return userAnswer{}, err
+			}
+			seal = end.Seal
 		}
 		roots, err := pool(o.Authority)
 		if err != nil {
@@ -161,7 +169,7 @@ func userPart([]string) error {
 		if err != nil {
 			return userAnswer{}, err
 		}
-		go forward(l, session, own, o.Device) // ends with the process
+		go forward(l, session, seal) // ends with the process
 		return userAnswer{Addr: l.Addr().String()}, nil
 	})
 }
@@ -175,7 +183,7 @@ func enter(url, ticket string, roots *x509.CertPool) (mux.Session, error) {
 	return mux.Client(ws, mux.Config{Window: 16 << 20, Budget: 64 << 20})
 }
 
-func forward(l net.Listener, session mux.Session, own mux.Identity, device string) {
+func forward(l net.Listener, session mux.Session, seal func(mux.Stream) (mux.Stream, error)) {
 	for {
 		conn, err := l.Accept()
 		if err != nil {
@@ -184,8 +192,8 @@ func forward(l net.Listener, session mux.Session, own mux.Identity, device strin
 		go func() {
 			defer conn.Close()
 			s, err := session.Open(context.Background())
-			if err == nil && device != "" {
-				s, err = mux.SealClient(context.Background(), s, own, device)
+			if err == nil {
+				s, err = seal(s)
 			}
 			if err != nil {
 				mux.Break(conn)

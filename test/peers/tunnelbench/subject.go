@@ -108,29 +108,29 @@ func (b *bench) newDevice(p *pair) (device, string, error) {
 }
 
 // open opens a tunnel and gives the user's ticket.
-func (p *pair) open(target, clientKey string) (ticket string, err error) {
+func (p *pair) open(target string, end userAnswer) (o userOrder, err error) {
 	p.opened++
 	id := fmt.Sprintf("T%d", p.opened)
 	tickets, err := ask[gatewayAnswer](p.gateway, order{Admit: id, Streams: 256})
 	if err != nil {
-		return "", err
+		return o, err
 	}
 	to, err := wire.ParseTarget(target)
 	if err != nil {
-		return "", err
+		return o, err
 	}
 	now := time.Now()
 	signed, err := wire.SignGrant(p.key, wire.Grant{
 		Version: wire.Version, ID: id, Project: projectKey, Device: deviceKey, Serial: serial,
-		By: wire.Grantee{Kind: "user", ID: "7", Method: "second_factor"}, Target: to, ClientKey: clientKey,
+		By: wire.Grantee{Kind: "user", ID: "7", Method: "second_factor"}, Target: to, ClientKey: end.Key,
 		Gateway: p.url(p.far.server(), wire.TunnelPathDevice), NotBefore: now.Add(-time.Second).UnixMilli(), OpenBy: now.Add(time.Minute).UnixMilli(),
 		Expires: now.Add(time.Hour).UnixMilli(), IdleSeconds: 900, MaxStreams: 256, Approvers: []string{}, Nonce: fmt.Sprintf("nonce of the tunnel %s %d", id, now.UnixNano()),
 	})
 	if err != nil {
-		return "", err
+		return o, err
 	}
-	_, err = ask[wire.TunnelOpenReply](p.agent, agentOrder{Open: &wire.TunnelOpenRequest{Grant: signed, Ticket: tickets.Device}})
-	return tickets.User, err
+	reply, err := ask[wire.TunnelOpenReply](p.agent, agentOrder{Open: &wire.TunnelOpenRequest{Grant: signed, Ticket: tickets.Device, Hello: end.Hello}})
+	return userOrder{URL: p.url(p.far.server(), wire.TunnelPathUser), Ticket: tickets.User, Answer: reply.Answer}, err
 }
 
 func (p *pair) url(host, path string) string { return "wss://" + net.JoinHostPort(host, p.port) + path }
@@ -154,16 +154,19 @@ func (b *bench) newUser(p *pair, target string, endToEnd bool) (*child, string, 
 	if err != nil {
 		return nil, "", err
 	}
-	key, err := ask[userAnswer](user, userOrder{})
+	end, err := ask[userAnswer](user, userOrder{})
 	if err != nil {
 		return nil, "", err
 	}
-	o := userOrder{URL: p.url(p.far.server(), wire.TunnelPathUser), Authority: b.files.CA, Device: p.device}
 	if !endToEnd {
-		key.Key, o.Device = "", ""
+		end = userAnswer{}
 	}
-	if o.Ticket, err = p.open(target, key.Key); err != nil {
+	o, err := p.open(target, end)
+	if err != nil {
 		return nil, "", err
+	}
+	if o.Authority = b.files.CA; endToEnd {
+		o.Device = p.device
 	}
 	at, err := ask[userAnswer](user, o)
 	return user, at.Addr, err
