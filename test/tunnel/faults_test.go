@@ -2,11 +2,15 @@ package tunnel
 
 import (
 	"errors"
+	"fmt"
 	"io"
 	"net/url"
+	"os"
 	"os/exec"
 	"slices"
+	"strconv"
 	"strings"
+	"sync"
 	"syscall"
 	"testing"
 	"time"
@@ -60,6 +64,87 @@ func TestTheTunnelsOfAKilledServerEndAreOnRecordAndLeaveNothing(t *testing.T) { 
 	if answer, err := open(t, nil, d.name, echo(t)).ask("again"); answer != "again" || err != nil {
 		t.Errorf("%q, %v", answer, err)
 	}
+}
+
+// This test runs alone, too, because it takes away what they share. While the database does not answer, what is open goes on
+// until its next stream, nothing opens, and no end is lost.
+func TestTunnelsGoOnWithoutTheDatabaseUntilTheirNextStreamAndNoEndIsLost(t *testing.T) { //nolint:paralleltest // see above
+	d := newDevice(t, "saw-2")
+	target := echo(t)
+	p, q := open(t, nil, d.name, target), open(t, nil, d.name, target)
+	c := p.dial()
+	answers := func(text string) {
+		t.Helper()
+		got := make([]byte, len(text))
+		if _, err := io.WriteString(c, text); err != nil {
+			t.Fatal(err)
+		}
+		if _, err := io.ReadFull(c, got); string(got) != text || err != nil {
+			t.Errorf("%q, %v", got, err)
+		}
+	}
+	answers("before")
+	begun(t, p.ID) // its stream is on record
+	goOn := halt(t, shared.ready.PIDs.Postgres)
+	answers("meanwhile")
+	var wg sync.WaitGroup
+	wg.Go(func() {
+		if _, told, code := shared.run(t, nil, "", "tunnel", "open", d.name, "--to", target); code != 6 {
+			t.Errorf("without the database: exit code %d, %s", code, told)
+		}
+	})
+	broken(t, q.dial())
+	answers("and still")
+	p.stop()
+	if err := p.wait(); err != nil {
+		t.Errorf("%v: %s", err, p.told)
+	}
+	q.unavailable("the tunnel has ended")
+	wg.Wait()
+	goOn()
+	for deadline := time.Now().Add(time.Minute); time.Now().Before(deadline); {
+		if _, _, code := shared.run(t, nil, "", "tunnel", "list", "--project", "plant-a"); code == 0 {
+			break
+		}
+	}
+	if e := ends(t, p.ID); e.After.Ended != "user_left" && e.After.Ended != "closed" || e.After.Sent == 0 || e.After.Received == 0 {
+		t.Errorf("on record: %+v", e)
+	}
+	if e := ends(t, q.ID); e.After.Ended != "not_recorded" {
+		t.Errorf("on record: %+v", e)
+	}
+	d.await()
+}
+
+// begun waits until a stream of a tunnel is on record.
+func begun(t *testing.T, id string) {
+	t.Helper()
+	for deadline := time.Now().Add(time.Minute); time.Now().Before(deadline); {
+		if slices.ContainsFunc(entries(t, "plant-a", "tunnel.stream"), func(e entry) bool { return e.After.Tunnel == id }) {
+			return
+		}
+	}
+	t.Fatal("the stream is not on record")
+}
+
+// halt has a database answer nobody any more: its connections break, and new ones get no answer until it goes on.
+func halt(t *testing.T, pid int) (goOn func()) {
+	t.Helper()
+	goOn = sync.OnceFunc(func() { _ = syscall.Kill(pid, syscall.SIGCONT) })
+	t.Cleanup(goOn)
+	if err := syscall.Kill(pid, syscall.SIGSTOP); err != nil {
+		t.Fatal(err)
+	}
+	children, err := os.ReadFile(fmt.Sprintf("/proc/%d/task/%[1]d/children", pid))
+	if err != nil || len(children) == 0 {
+		t.Fatal("the database has no processes", err)
+	}
+	for _, child := range strings.Fields(string(children)) {
+		if n, err := strconv.Atoi(child); err == nil {
+			_ = syscall.Kill(n, syscall.SIGKILL)
+		}
+	}
+	return goOn
 }
 
 func TestAnAgentThatEndsInMidTransferComesBackAndIsKnown(t *testing.T) {
