@@ -134,6 +134,9 @@ func (e *local) Join(transport.Policy, *transport.Budget, *transport.Meter) bool
 	return !e.killed && !e.finishing
 }
 
+// Await says that there may be something to receive.
+func (e *local) Await() error { return nil }
+
 // More says that it is not known whether there is more.
 func (e *local) More() bool { return false }
 

@@ -19,6 +19,7 @@ import (
 
 // endpoint is the router's side of a peer: a link, or a peer in this process.
 type endpoint interface {
+	Await() error // until there is something to receive
 	Receive() (message.Message, error)
 	More() bool // the next message is there already
 	Outbox() transport.Outbox

@@ -31,7 +31,11 @@ func (r *Router) run(m *member) {
 	defer r.leaveSafely(m)
 	defer m.outbox.Flush()
 	for gathered := 1; ; gathered++ {
-		if err := r.step(m); err != nil {
+		err := m.end.Await()
+		if err == nil {
+			err = r.step(m)
+		}
+		if err != nil {
 			r.part(m, err)
 			return
 		}

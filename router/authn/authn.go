@@ -201,5 +201,7 @@ type reason string
 
 func (r reason) Error() string { return string(r) }
 
-// timestamp is the form of time that challenges carry.
-func timestamp() string { return time.Now().UTC().Format("2006-01-02T15:04:05.000Z") }
+// appendTimestamp writes the form of time that challenges carry.
+func appendTimestamp(b []byte) []byte {
+	return time.Now().UTC().AppendFormat(b, "2006-01-02T15:04:05.000Z")
+}

@@ -4,7 +4,6 @@ import (
 	"encoding"
 	"encoding/json"
 	"fmt"
-	"maps"
 	"reflect"
 	"slices"
 )
@@ -54,8 +53,14 @@ func (w *writer) list(list []any) {
 
 // dict appends a dictionary in the order of its keys, so that equal values have equal encodings.
 func (w *writer) dict(dict Dict) {
+	var space [16]string
+	keys := space[:0]
+	for k := range dict {
+		keys = append(keys, k)
+	}
+	slices.Sort(keys)
 	mark := w.open(true)
-	for _, k := range slices.Sorted(maps.Keys(dict)) {
+	for _, k := range keys {
 		if w.err != nil {
 			return
 		}

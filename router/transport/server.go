@@ -217,8 +217,8 @@ func (l *Link) watched() bool {
 }
 
 func peerOf(conn net.Conn, c codec, state *tls.ConnectionState) Peer {
-	at := conn.RemoteAddr()
-	p := Peer{Addr: at.String(), Network: NetworkOf(at), Protocol: c.name(), Details: codecDetails[c.index()]}
+	addr, network := addressOf(conn.RemoteAddr())
+	p := Peer{Addr: addr, Network: network, Protocol: c.name(), Details: codecDetails[c.index()]}
 	if state != nil && len(state.VerifiedChains) > 0 {
 		p.Certificate = state.VerifiedChains[0][0]
 	}
@@ -228,11 +228,30 @@ func peerOf(conn net.Conn, c codec, state *tls.ConnectionState) Peer {
 // NetworkOf gives the part of an address that one party is likely to have for itself: an IPv4 address, or an IPv6 /64. It is
 // the zero Prefix for what has no IP address.
 func NetworkOf(a net.Addr) netip.Prefix {
-	at, err := netip.ParseAddrPort(a.String())
-	if err != nil {
-		return netip.Prefix{}
+	return networkOf(addrPort(a).Addr())
+}
+
+// addressOf gives an address as text, and its network.
+func addressOf(a net.Addr) (string, netip.Prefix) {
+	at := addrPort(a)
+	if !at.IsValid() {
+		return a.String(), netip.Prefix{}
 	}
-	ip := at.Addr().Unmap().WithZone("")
+	return at.String(), networkOf(at.Addr())
+}
+
+// addrPort is the zero AddrPort for what has no IP address.
+func addrPort(a net.Addr) netip.AddrPort {
+	if t, ok := a.(*net.TCPAddr); ok { // as is, for there is one for each connection
+		at := t.AddrPort()
+		return netip.AddrPortFrom(at.Addr().Unmap(), at.Port())
+	}
+	at, _ := netip.ParseAddrPort(a.String()) // the zero one is the answer
+	return netip.AddrPortFrom(at.Addr().Unmap(), at.Port())
+}
+
+func networkOf(ip netip.Addr) netip.Prefix {
+	ip = ip.WithZone("")
 	bits := ip.BitLen()
 	if ip.Is6() {
 		bits = 64
