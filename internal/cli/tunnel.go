@@ -102,7 +102,7 @@ func (inv *invocation) tunnelForget() *cobra.Command {
 		if err != nil {
 			return err
 		}
-		return known.forget(api.context.Server, device.Key)
+		return known.forget(api.context.Server, device.Key, args[0])
 	}
 	return c
 }

@@ -6,6 +6,8 @@ import (
 	"io/fs"
 	"os"
 	"path/filepath"
+	"slices"
+	"strings"
 	"syscall"
 
 	"bulkhead/internal/errs"
@@ -27,36 +29,72 @@ func (inv *invocation) knownDevices() (*knownDevices, error) {
 
 func knownAs(server string, device wire.Key) string { return server + " " + device.String() }
 
+// entriesOf are what a device is remembered as: by its key, and by the name that people type, because which key that has is
+// the server's word.
+func entriesOf(server string, device wire.Key, name string) []string {
+	as := []string{knownAs(server, device)}
+	if strings.Contains(name, "/") {
+		as = append(as, server+" "+name)
+	}
+	return as
+}
+
 // check compares a device's key with the one that it had, and remembers that of a device which is met for the first time.
 func (k *knownDevices) check(server string, device wire.Key, name, key string) (first bool, err error) {
-	id := knownAs(server, device)
+	as := entriesOf(server, device, name)
 	keys, err := k.read()
-	if err != nil {
-		return false, err
-	}
-	if _, met := keys[id]; !met {
+	if err == nil && slices.ContainsFunc(as, func(id string) bool { return keys[id] == "" }) {
 		err = k.change(func(now map[string]string) error {
-			if _, met := now[id]; !met { // another command may have met it meanwhile
-				now[id], first = key, true
-			}
+			first = meet(now, as, key) // another command may have met it meanwhile
 			keys = now
 			return nil
 		})
 	}
-	if known := keys[id]; err == nil && known != key {
-		err = errs.E(wire.Unauthenticated, "the key of %s has changed.\n  before: %s\n  now:    %s\n"+
-			"The device was set up anew and lost its state folder, or somebody stands between you and it.\n"+
-			"If you know that it was set up anew, type: bulkhead tunnel forget %s", name, known, key, name)
+	if err != nil {
+		return first, err
+	}
+	for i, id := range slices.Backward(as) {
+		switch known := keys[id]; {
+		case known == key, known == "":
+		case i == 0:
+			return first, errs.E(wire.Unauthenticated, "the key of %s has changed.\n  before: %s\n  now:    %s\n"+
+				"The device was set up anew and lost its state folder, or somebody stands between you and it.\n"+
+				"If you know that it was set up anew, type: bulkhead tunnel forget %s", name, known, key, name)
+		default:
+			err = errs.E(wire.Unauthenticated, "%s is another device than the one that had this name.\n  before: %s\n  now:    %s\n"+
+				"It was removed and made again, or the server leads you to another.\n"+
+				"If you know that it was made again, type: bulkhead tunnel forget %s", name, known, key, name)
+		}
 	}
 	return first, err
 }
 
-func (k *knownDevices) forget(server string, device wire.Key) error {
+// meet remembers a device that nothing speaks against, and tells whether it is met for the first time.
+func meet(keys map[string]string, as []string, key string) (first bool) {
+	first = true
+	for _, id := range as {
+		if known := keys[id]; known != "" && known != key {
+			return false
+		} else if known != "" {
+			first = false
+		}
+	}
+	for _, id := range as {
+		keys[id] = key
+	}
+	return first
+}
+
+func (k *knownDevices) forget(server string, device wire.Key, name string) error {
 	return k.change(func(keys map[string]string) error {
-		if _, met := keys[knownAs(server, device)]; !met {
+		met := false
+		for _, id := range entriesOf(server, device, name) {
+			met = met || keys[id] != ""
+			delete(keys, id)
+		}
+		if !met {
 			return errs.E(wire.NotFound, "this device was never met from here")
 		}
-		delete(keys, knownAs(server, device))
 		return nil
 	})
 }

@@ -79,6 +79,29 @@ func TestADeviceIsMetForTheFirstTimeOnce(t *testing.T) {
 	}
 }
 
+// Which key a name has is the server's word: a lying one would say another, of a device that was never met.
+func TestANameThatLeadsToAnotherDeviceIsNotTrusted(t *testing.T) {
+	t.Parallel()
+	known := &knownDevices{file: filepath.Join(t.TempDir(), "known_devices")}
+	meet := func(device wire.Key, name, key string, first bool, kind wire.Kind, says string) {
+		t.Helper()
+		met, err := known.check("https://s", device, name, key)
+		if met != first || errs.KindOf(err) != kind || kind != "" && !strings.Contains(errs.UserText(err), says) {
+			t.Errorf("%s as %d: %v, %v", name, device, met, err)
+		}
+	}
+	meet(7, "plant/press", "key 7", true, "", "")
+	meet(8, "plant/press", "key 8", false, wire.Unauthenticated, "another device than the one that had this name")
+	meet(7, "plant/press", "key 8", false, wire.Unauthenticated, "the key of plant/press has changed")
+	meet(7, "plant/renamed", "key 7", false, "", "")
+	meet(9, "plant/renamed", "key 9", false, wire.Unauthenticated, "another device")
+	meet(8, "plant/oven", "key 8", true, "", "") // nothing was believed of it before
+	if err := known.forget("https://s", 8, "plant/press"); err != nil {
+		t.Fatal(err)
+	}
+	meet(8, "plant/press", "key 8", true, "", "")
+}
+
 func TestAFileOfKnownDevicesThatIsBrokenTrustsNone(t *testing.T) {
 	t.Parallel()
 	file := filepath.Join(t.TempDir(), "known_devices")
