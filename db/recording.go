@@ -136,8 +136,8 @@ func insertChunk(ctx context.Context, tx pgx.Tx, r recording.Recording, c wire.P
 		return err
 	case device > q.Device:
 		return errs.E(wire.Exhausted, "the recordings of this device have reached %d bytes, which is the most: old ones are deleted after a time; see recordings.device_quota", q.Device)
-	case project > q.Project:
-		return errs.E(wire.Exhausted, "the recordings of the project have reached %d bytes, which is the most: old ones are deleted after a time; see recordings.project_quota", q.Project)
+	case project > q.Project, project > q.Shared() && device > q.Small():
+		return errs.E(wire.Exhausted, "the recordings of the project have reached %d of %d bytes, of which the last quarter is for devices that have few: old ones are deleted after a time; see recordings.project_quota", project, q.Project)
 	default:
 		return nil
 	}

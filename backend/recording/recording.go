@@ -83,6 +83,13 @@ type Key struct {
 // Quota is the most bytes that are kept.
 type Quota struct{ Project, Device int64 }
 
+// Shared is what the devices of a project fill as they come. The rest is for those that have Small or less, so that a few
+// which record much do not keep the others from a recording that is demanded.
+func (q Quota) Shared() int64 { return q.Project / 4 * 3 }
+
+// Small is a sixteenth of what the project may have.
+func (q Quota) Small() int64 { return q.Project / 16 }
+
 // Query selects recordings, newest first.
 type Query struct {
 	Project wire.Key

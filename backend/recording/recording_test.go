@@ -8,6 +8,7 @@ import (
 	"crypto/x509"
 	"log/slog"
 	"strings"
+	"sync"
 	"testing"
 	"time"
 
@@ -31,6 +32,7 @@ var ann = audit.Actor{Kind: audit.User, ID: "7", Name: "Ann"}
 type stage struct {
 	*recording.Recordings
 	t       *testing.T
+	db      *db.DB
 	tunnels *db.Tunnels
 	store   *db.Recordings
 	device  *ecdsa.PrivateKey
@@ -42,7 +44,7 @@ type stage struct {
 func newStage(t *testing.T) *stage {
 	t.Helper()
 	d := dbtest.New(t).DB
-	s := &stage{t: t, tunnels: db.NewTunnels(d), store: db.NewRecordings(d), by: recording.Device{Project: 11, Key: 33, Serial: wire.NewSerial()}, now: time.Now().UTC().Truncate(time.Microsecond)}
+	s := &stage{t: t, db: d, tunnels: db.NewTunnels(d), store: db.NewRecordings(d), by: recording.Device{Project: 11, Key: 33, Serial: wire.NewSerial()}, now: time.Now().UTC().Truncate(time.Microsecond)}
 	project := asset.Project{Key: 11, Name: "plant-a", Revision: 1, CreatedAt: s.now}
 	if err := db.NewAssets(d).InsertProject(t.Context(), project, audit.New(ann, audit.ProjectCreate, 11, audit.Asset{Kind: "project", Key: 11})); err != nil {
 		t.Fatal(err)
@@ -59,17 +61,23 @@ func newStage(t *testing.T) *stage {
 		Store: s.store, Sealer: keys, Quota: recording.Quota{Project: 40_000, Device: 30_000}, Keep: time.Hour, Log: slog.New(slog.DiscardHandler),
 		Now: func() time.Time { return s.now },
 	})
+	s.open("T1")
+	return s
+}
+
+// open opens a tunnel to the device.
+func (s *stage) open(id string) {
+	s.t.Helper()
 	pkix, _ := x509.MarshalPKIXPublicKey(s.device.Public())
 	s.tunnel = remote.Tunnel{
-		ID: "T1", Project: 11, Device: 33, DeviceName: "press-1", Serial: s.by.Serial, By: ann, Target: wire.PTY, EndToEnd: true, TTL: time.Hour,
+		ID: id, Project: 11, Device: s.by.Key, DeviceName: "press-1", Serial: s.by.Serial, By: ann, Target: wire.PTY, EndToEnd: true, TTL: time.Hour,
 		State: remote.Approved, AskedAt: s.now, Record: true, Signer: wire.Fingerprint(pkix),
 	}
-	e := audit.New(ann, audit.TunnelRequest, 11, audit.Asset{Kind: "device", Key: 33})
-	if err := s.tunnels.InsertTunnel(t.Context(), s.tunnel, e); err != nil {
-		t.Fatal(err)
+	e := audit.New(ann, audit.TunnelRequest, 11, audit.Asset{Kind: "device", Key: s.by.Key})
+	if err := s.tunnels.InsertTunnel(s.t.Context(), s.tunnel, e); err != nil {
+		s.t.Fatal(err)
 	}
 	s.move(remote.Approved, remote.Open)
-	return s
 }
 
 func (s *stage) move(from, to remote.State) {
@@ -91,7 +99,7 @@ func (s *stage) sealer(session int, signer *ecdsa.PrivateKey) *wire.RecordingSea
 	if err != nil {
 		s.t.Fatal(err)
 	}
-	made, err := wire.NewRecordingSealer(wire.RecordingHead{Tunnel: "T1", Session: session, Project: 11, Device: 33, Serial: s.by.Serial}, signer, public)
+	made, err := wire.NewRecordingSealer(wire.RecordingHead{Tunnel: s.tunnel.ID, Session: session, Project: 11, Device: s.by.Key, Serial: s.by.Serial}, signer, public)
 	if err != nil {
 		s.t.Fatal(err)
 	}
@@ -220,5 +228,58 @@ func TestRecordingsAreBoundedCutAndDeletedForTheirAge(t *testing.T) {
 	entries, err := s.store.Entries(t.Context(), audit.Query{Project: 11, Action: audit.RecordingDelete, Limit: 10})
 	if err != nil || len(entries) != 1 {
 		t.Errorf("%d entries, %v", len(entries), err)
+	}
+}
+
+// One that records without end leaves room for the recordings of its neighbours, which their projects may demand.
+func TestADeviceThatRecordsMuchLeavesRoomForItsNeighbours(t *testing.T) {
+	t.Parallel()
+	s := newStage(t)
+	s.Quota = recording.Quota{Project: 40_000, Device: 40_000}
+	much := s.sealer(1, s.device)
+	s.want("", seal(t, much, strings.Repeat("x", 28_000), ""), "of what all share")
+	s.want(wire.Exhausted, seal(t, much, strings.Repeat("x", 4_000), ""), "of what is for others")
+	s.by = recording.Device{Project: 11, Key: 44, Serial: wire.NewSerial()}
+	s.open("T2")
+	other := s.sealer(1, s.device)
+	s.want("", seal(t, other, strings.Repeat("x", 1_200), ""), "a neighbour's")
+	s.want("", seal(t, other, "end", wire.RecordingComplete), "a neighbour's end")
+}
+
+// A device in other hands sends chunks for the tunnel of its neighbour, without pause: they are refused, the log has as many
+// of them as it takes, and the neighbour's recording is whole.
+func TestChunksForTheTunnelsOfOthersHoldUpNoRecordingAndFillNoLog(t *testing.T) {
+	t.Parallel()
+	s := newStage(t)
+	refusals := audit.NewRefusals(db.NewAudit(s.db), slog.New(slog.DiscardHandler), time.Now)
+	s.Refusals = refusals
+	ctx, cancel := context.WithCancel(t.Context())
+	var wg sync.WaitGroup
+	wg.Go(func() { refusals.Serve(ctx) })
+	thief := recording.Device{Project: 11, Key: 44, Serial: wire.NewSerial()}
+	forged := seal(t, s.sealer(7, s.device), "forged", "")
+	const senders, each = 3, 100
+	var flood sync.WaitGroup
+	for range senders {
+		flood.Go(func() {
+			for range each {
+				if err := s.Append(t.Context(), thief, forged); errs.KindOf(err) != wire.Denied {
+					t.Errorf("a forged chunk: %v", err)
+				}
+			}
+		})
+	}
+	own := s.sealer(1, s.device)
+	for range 20 {
+		s.want("", seal(t, own, "shown", ""), "a chunk")
+	}
+	s.want("", seal(t, own, "end", wire.RecordingComplete), "the end")
+	flood.Wait()
+	s.state("T1.1", recording.Complete, 21)
+	cancel()
+	wg.Wait() // what was counted is written
+	entries, err := s.store.Entries(t.Context(), audit.Query{Project: 11, Action: audit.RecordingRefuse, Limit: 500})
+	if err != nil || len(entries) == 0 || len(entries) >= senders*each/2 {
+		t.Errorf("%d of %d refusals are in the log, %v", len(entries), senders*each, err)
 	}
 }
