@@ -71,6 +71,7 @@ var meanings = pgerr.Meanings{
 	"tunnel_project_exists":               "the project does not exist",
 	"tunnel_policy_pkey":                  "the project has a policy of tunnels already",
 	"tunnel_policy_project_exists":        "the project does not exist",
+	"project_storage_project_exists":      "the project does not exist",
 	"recording_key_pkey":                  "the project has a recording key already",
 	"recording_key_project_exists":        "the project does not exist",
 	"recording_pkey":                      "the recording was begun already",

@@ -12,6 +12,7 @@ const (
 	PlatformUsers         Flag = "platform.users"     // users and service accounts
 	PlatformProviders     Flag = "platform.providers" // where users log in
 	PlatformSecrets       Flag = "platform.secrets"   // the keys that seal what is stored
+	PlatformLimits        Flag = "platform.limits"    // how much each project may store
 
 	ProjectRead            Flag = "project.read" // what every member has
 	ProjectCreateDevice    Flag = "project.create_device"

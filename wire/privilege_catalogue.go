@@ -39,6 +39,7 @@ var Catalogue = []Privilege{
 	{PlatformUsers, "make, suspend and resume users and service accounts", true},
 	{PlatformProviders, "say where users log in", true},
 	{PlatformSecrets, "change the keys that seal what is stored", true},
+	{PlatformLimits, "see what every project stores, and say how much it may", false},
 
 	{ProjectRead, "see the project", false},
 	{ProjectCreateDevice, "create devices", false},

@@ -10,6 +10,9 @@ const (
 	ProjectRemove Action = "project.remove" // its realms are gone, its data is being removed
 	ProjectDelete Action = "project.delete"
 
+	ProjectQuota   Action = "project.quota"   // how much it may store
+	ProjectStorage Action = "project.storage" // it has passed 80, 95 or 100 % of its quota, or stores less again
+
 	AppCreate Action = "app.create"
 	AppUpdate Action = "app.update"
 	AppRotate Action = "app.rotate"
@@ -124,6 +127,7 @@ const (
 
 var severities = map[Action]Severity{
 	ProjectCreate: Info, ProjectUpdate: Info, ProjectRemove: Warning, ProjectDelete: Warning,
+	ProjectQuota: Notice, ProjectStorage: Warning,
 	AppCreate: Info, AppUpdate: Info, AppRotate: Notice, AppDelete: Notice,
 	InstallationProvision: Info, InstallationReady: Info, InstallationUndo: Warning, InstallationRemove: Notice,
 	InstallationKeep: Notice, InstallationExport: Notice, InstallationDelete: Notice,

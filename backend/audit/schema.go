@@ -22,6 +22,8 @@ var Shapes = map[string][]string{
 	"member":    {"added_at", "groups", "limited", "principal_key", "project_key"},
 	"flags":     {"flags"},
 	"demand":    {"provider_key"},
+	"quota":     {"quota_bytes"},
+	"level":     {"level", "quota_bytes", "used_bytes"},
 	"transfer":  {"expires_at", "from_key", "keep", "key", "offered_at", "project", "project_key", "to_key"},
 	"policy":    {"Approval", "Recording"},
 	"recording": {"by", "bytes", "chunks", "ended", "hash", "purpose", "recording", "signer", "state"},
@@ -33,7 +35,7 @@ var Shapes = map[string][]string{
 	"login":   {"created_at", "expires_at", "factor_at", "first_at", "id", "kind", "level", "provider_key", "seen_at", "user_key"},
 	"program": {"client", "host"},
 	"refusal": {"flag", "path", "reason"},
-	"count":   {"action", "address", "count", "since", "until"},
+	"count":   {"action", "address", "addresses", "count", "since", "until"},
 	"chunk":   {"reason", "sequence", "session", "tunnel"},
 	"service": {"created_at", "name"},
 	"owner":   {"principal_key", "since"},
@@ -50,6 +52,7 @@ var (
 // Tells has every action.
 var Tells = map[Action]Told{
 	ProjectCreate: created("project"), ProjectUpdate: changed("project"), ProjectRemove: removed("project"), ProjectDelete: removed("project"),
+	ProjectQuota: changed("quota"), ProjectStorage: changed("level"),
 	AppCreate: created("app"), AppUpdate: changed("app"), AppRotate: changed("app"), AppDelete: removed("app"),
 	InstallationProvision: created("installation"), InstallationReady: changed("installation"), InstallationUndo: changed("installation"),
 	InstallationRemove: changed("installation"), InstallationKeep: changed("installation"), InstallationExport: changed("installation"),

@@ -4,8 +4,10 @@ import (
 	"context"
 	"errors"
 	"io"
+	"io/fs"
 	"os"
 	"path/filepath"
+	"strings"
 	"time"
 
 	"bulkhead/internal/errs"
@@ -130,4 +132,31 @@ func (b *Backends) exportTable(ctx context.Context, file string, p Placement, t 
 	}
 	err = b.Tables.Export(ctx, p, t, f)
 	return errors.Join(err, f.Sync(), f.Close())
+}
+
+// Waiting is how many bytes are on this server's disk for a project until the database has them; see Ingest.
+func (b *Backends) Waiting(project wire.Key) int64 { return b.Ingest.Waiting(project) }
+
+// Exported tells how many bytes the exports of each project have that are kept on this server's disk.
+func (b *Backends) Exported() (map[wire.Key]int64, error) {
+	bytes := map[wire.Key]int64{}
+	dirs, err := os.ReadDir(b.Exports)
+	if errors.Is(err, fs.ErrNotExist) {
+		return bytes, nil
+	}
+	for _, dir := range dirs {
+		name := dir.Name()
+		realm, errName := realms.Parse(name[:max(0, strings.LastIndexByte(name, '-'))])
+		if errName != nil {
+			continue // somebody else's
+		}
+		files, errDir := os.ReadDir(filepath.Join(b.Exports, name))
+		err = errors.Join(err, errDir)
+		for _, file := range files {
+			if info, errFile := file.Info(); errFile == nil { // else it was deleted just now
+				bytes[realm.Project] += info.Size()
+			}
+		}
+	}
+	return bytes, errs.As(wire.Unavailable, err, "the exports cannot be listed")
 }

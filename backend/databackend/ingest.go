@@ -82,11 +82,26 @@ type Stored struct {
 	Records []Record
 }
 
+// Storage bounds what the installations of each project keep together, in the database and on disk. It must not block.
+type Storage interface {
+	// Take counts bytes that are about to be kept, or refuses them.
+	Take(project wire.Key, bytes int64) error
+	// Settle tells what became of bytes that were taken.
+	Settle(project wire.Key, bytes int64, kept bool)
+}
+
+// unbounded is the Storage where there are no quotas.
+type unbounded struct{}
+
+func (unbounded) Take(wire.Key, int64) error   { return nil }
+func (unbounded) Settle(wire.Key, int64, bool) {}
+
 // Config is what an Ingest needs.
 type Config struct {
-	Dir    string // for what the database does not have yet; one process at a time
-	Writer Writer
-	Limits Limits
+	Dir     string // for what the database does not have yet; one process at a time
+	Writer  Writer
+	Limits  Limits
+	Storage Storage // nil: unbounded
 	// OnStored is told of every stored submission, in the order of storing per table. It must not block. Nil is fine.
 	OnStored func(Stored)
 	Log      *slog.Logger
@@ -119,6 +134,9 @@ func NewIngest(c Config) (*Ingest, error) {
 	c.Limits = c.Limits.orDefaults()
 	if c.Log == nil {
 		c.Log = slog.Default()
+	}
+	if c.Storage == nil {
+		c.Storage = unbounded{}
 	}
 	if c.OnStored == nil {
 		c.OnStored = func(Stored) {}
@@ -252,6 +270,18 @@ func (in *Ingest) Append(ctx context.Context, s wire.Submission) (wire.AppendRep
 	case <-ctx.Done():
 		return wire.AppendReply{}, errs.As(errs.KindOf(ctx.Err()), ctx.Err(), "the rows may be stored or not: nobody waited")
 	}
+}
+
+// Waiting is how many bytes are on disk for a project: of rows that the database does not have yet, and of those that
+// were set aside.
+func (in *Ingest) Waiting(project wire.Key) int64 {
+	in.mu.RLock()
+	q := in.quotas[project]
+	in.mu.RUnlock()
+	if q == nil {
+		return 0
+	}
+	return q.taken()
 }
 
 // Flush waits until the database has all that was accepted for an installation before.

@@ -105,15 +105,35 @@ func (l *lane) submit(s wire.Submission, seqs *sequence, done func(Durable, erro
 		refuse(err)
 		return
 	}
+	settle, err := l.reserve(records)
+	if err != nil {
+		refuse(err)
+		return
+	}
 	e := entry{table: s.Table, columns: t.rules.table.Columns, bulk: s.Bulk, records: records}
-	switch l.queue.put(item{entry: e, at: now, size: e.size(), done: done}) {
+	kept := func(how Durable, err error) {
+		settle(err == nil)
+		done(how, err)
+	}
+	switch l.queue.put(item{entry: e, at: now, size: e.size(), done: kept}) {
 	case putFull:
+		settle(false)
 		refuse(rateLimited("the server is behind", time.Second))
 	case putClosed:
+		settle(false)
 		refuse(errs.E(wire.Unavailable, "the server is stopping"))
 	case putDone:
 		l.counts.accepted.Add(uint64(len(records)))
 	}
+}
+
+// reserve takes room for records in what the project may store, and gives what tells whether they were kept.
+func (l *lane) reserve(records []Record) (settle func(kept bool), err error) {
+	project, bytes, storage := l.served.Load().Project, footprint(records), l.config.Storage
+	if err := storage.Take(project, bytes); err != nil {
+		return nil, err
+	}
+	return func(kept bool) { storage.Settle(project, bytes, kept) }, nil
 }
 
 func rowsOf(s wire.Submission) int {

@@ -1,6 +1,7 @@
 package databackend
 
 import (
+	"encoding/json"
 	"fmt"
 	"slices"
 	"strconv"
@@ -195,6 +196,29 @@ func clip(name string) string {
 
 func invalidRow(reason string) error {
 	return &errs.Error{Kind: wire.Invalid, User: reason, URI: wire.ErrInvalidRow}
+}
+
+// Bytes of a record in its table and in the two indexes that every table has, besides its values: the head of a row, the
+// four columns that are always there, and the entries of the indexes with the room that they leave.
+const recordOverhead = 28 + 32 + 64
+
+// footprint estimates the bytes that records will take in their table. It is what is counted between two measurements.
+func footprint(records []Record) (n int64) {
+	for _, r := range records {
+		n += recordOverhead + int64(len(r.AuthID))
+		for _, v := range r.Values {
+			switch v := v.(type) {
+			case nil:
+			case string:
+				n += 4 + int64(len(v))
+			case json.RawMessage:
+				n += 4 + int64(len(v))
+			default:
+				n += 8
+			}
+		}
+	}
+	return n
 }
 
 // Row gives a record the form in which clients see it: timestamps in epoch milliseconds, JSON decoded, NULL as nil.

@@ -49,6 +49,12 @@ func (q *quota) force(n int64) {
 
 func (q *quota) give(n int64) { q.force(-n) }
 
+func (q *quota) taken() int64 {
+	q.mu.Lock()
+	defer q.mu.Unlock()
+	return q.used
+}
+
 // appendFile is what the spill needs of a segment that it writes.
 type appendFile interface {
 	Write(b []byte) (int, error)

@@ -34,7 +34,7 @@ var entriesOf = map[string][]audit.Action{
 	"delete-grant": {audit.GrantRevoke}, "withdraw-transfer": {audit.OwnerDecline}, "revoke-apikey": {audit.KeyRevoke},
 	"suspend-service-account": {audit.ServiceAccountSuspend}, "resume-service-account": {audit.ServiceAccountResume},
 	"delete-service-account": {audit.ServiceAccountDelete},
-	"set-password":           {audit.PasswordSet, audit.LoginEnd}, "set-tunnel-policy": {audit.TunnelPolicy},
+	"set-password":           {audit.PasswordSet, audit.LoginEnd}, "set-tunnel-policy": {audit.TunnelPolicy}, "set-storage-quota": {audit.ProjectQuota},
 }
 
 // takesAway are the operations that others need to come before, in this order.

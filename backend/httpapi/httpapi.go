@@ -21,10 +21,12 @@ import (
 
 	"bulkhead/backend/account"
 	"bulkhead/backend/account/oidc"
+	"bulkhead/backend/account/throttle"
 	"bulkhead/backend/asset"
 	"bulkhead/backend/audit"
 	"bulkhead/backend/audit/ledger"
 	"bulkhead/backend/privilege/granting"
+	"bulkhead/backend/quota"
 	"bulkhead/backend/recording"
 	"bulkhead/backend/remote"
 	"bulkhead/backend/rotation"
@@ -94,6 +96,7 @@ type Config struct {
 	Granting   *granting.Granting
 	Remote     *remote.Remote        // nil: no tunnels
 	Recordings *recording.Recordings // nil: no operations on recordings
+	Quotas     *quota.Quotas         // nil: no operations on storage
 	Replays    Replays
 	Sealer     asset.Sealer
 	Rotation   *rotation.Rotation    // nil: there are no operations on sealing keys
@@ -112,6 +115,7 @@ type API struct {
 	exports chan struct{} // a token for each export that is written
 
 	downloads openings
+	exhausted throttle.Lines
 
 	bodyTimeout time.Duration
 }
@@ -167,6 +171,9 @@ func (a *API) register() {
 	}
 	if a.Recordings != nil {
 		a.registerRecordings()
+	}
+	if a.Quotas != nil {
+		a.registerStorage()
 	}
 }
 

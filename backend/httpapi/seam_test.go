@@ -69,7 +69,7 @@ var exampleBody = map[string]string{
 	"create-group": `{"name":"x"}`, "update-group": `{"title":"x"}`,
 	"set-own-password":   `{"password":"correct horse battery"}`,
 	"show-second-factor": `{"code":"123456"}`, "confirm-enrolment": `{"code":"123456"}`,
-	"create-tunnel": `{"target":"127.0.0.1:22"}`, "set-tunnel-policy": `{"approval":true}`,
+	"create-tunnel": `{"target":"127.0.0.1:22"}`, "set-tunnel-policy": `{"approval":true}`, "set-storage-quota": `{"quota_bytes":1048576}`,
 }
 
 func bodyOf(id string) any {

@@ -106,7 +106,7 @@ func newStage(t testing.TB, options ...func(*httpapi.Config)) *stage {
 		Services: account.NewServiceAccounts(db.NewServiceAccounts(s.database.DB), s.keys, s.clock.Now), Tickets: s.tickets, Sessions: s.sessions, Backends: s.data, Audit: db.NewAudit(s.database.DB),
 		Authorizer: httpapi.Privileges{Snapshots: s.live, Now: s.clock.Now}, Granting: granting.New(store, s.live, s.clock.Now, log), Replays: db.NewReplays(s.database.DB), Sealer: keyring, Metrics: s.metrics, Log: log, Now: s.clock.Now, Version: "1.2.3",
 		Providers: oidc.NewProviders(db.NewProviders(s.database.DB), keyring, s.clock.Now), PublicURL: "https://bulkhead.test",
-		Remote: newRemote(s, log), Recordings: newRecordings(s, keyring),
+		Remote: newRemote(s, log), Recordings: newRecordings(s, keyring), Quotas: newQuotas(s, log),
 	}
 	for _, option := range options {
 		option(&s.config)
@@ -408,6 +408,9 @@ func (n *notes) Note(_ context.Context, e audit.Entry) {
 	defer n.mu.Unlock()
 	n.list = append(n.list, e)
 }
+
+// Count keeps what was refused unseen, too.
+func (n *notes) Count(e audit.Entry) { n.Note(context.Background(), e) }
 
 func (n *notes) take() []audit.Entry {
 	n.mu.Lock()

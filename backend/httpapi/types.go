@@ -38,6 +38,25 @@ type ProjectUpdate struct {
 	Title *string `json:"title,omitempty" maxLength:"200"`
 }
 
+// ProjectStorage is what a project stores, and how much it may.
+type ProjectStorage struct {
+	ProjectKey wire.Key  `json:"project_key"`
+	Project    string    `json:"project"`
+	QuotaBytes int64     `json:"quota_bytes" doc:"0: no limit"`
+	Default    bool      `json:"default" doc:"The quota is the server's default, not the project's own"`
+	UsedBytes  int64     `json:"used_bytes" doc:"The sum of the next three"`
+	TableBytes int64     `json:"table_bytes" doc:"Of its tables with their indexes, when they were measured"`
+	DiskBytes  int64     `json:"disk_bytes" doc:"Of rows that waited for its database then, and of exports that the server keeps"`
+	SinceBytes int64     `json:"since_bytes" doc:"An estimate of what came since"`
+	MeasuredAt time.Time `json:"measured_at,omitzero"`
+	Level      string    `json:"level" enum:"room,high,almost_full,full" doc:"high: 80 % of the quota; almost_full: 95 %; full: rows are refused"`
+}
+
+// StorageQuota says how much a project may store.
+type StorageQuota struct {
+	QuotaBytes *int64 `json:"quota_bytes,omitempty" minimum:"0" maximum:"9007199254740991" doc:"0: no limit; absent: the server's default"`
+}
+
 // App is software that projects install.
 type App struct {
 	Key       wire.Key  `json:"key"`

@@ -31,6 +31,7 @@ type placement struct {
 	State     state
 	Shape     shape
 	Version   int
+	ReadOnly  bool // its logins add no rows
 	CreatedAt int64
 }
 
@@ -65,7 +66,7 @@ func (p placement) public() databackend.Placement {
 }
 
 const selectPlacements = `
-	SELECT p.realm, p.project_key, p.schema_name, p.state, p.template, p.template_version, d.name, d.purpose, d.hardened, d.timescale
+	SELECT p.realm, p.project_key, p.schema_name, p.state, p.template, p.template_version, p.read_only, d.name, d.purpose, d.hardened, d.timescale
 	FROM bulkhead.placement p JOIN bulkhead.placement_database d ON d.name = p.database_name `
 
 type querier interface {
@@ -84,7 +85,7 @@ func queryPlacements(ctx context.Context, q querier, where string, args ...any) 
 	return pgx.CollectRows(rows, func(row pgx.CollectableRow) (placement, error) {
 		var p placement
 		var template []byte
-		err := row.Scan(&p.Realm, &p.Project, &p.Schema, &p.State, &template, &p.Version,
+		err := row.Scan(&p.Realm, &p.Project, &p.Schema, &p.State, &template, &p.Version, &p.ReadOnly,
 			&p.Database.Name, &p.Database.Purpose, &p.Database.Hardened, &p.Database.Timescale)
 		if err != nil {
 			return placement{}, err

@@ -98,6 +98,14 @@ func (o *operation) createLogins(ctx context.Context, tx pgx.Tx, p placement, a 
 	return err
 }
 
+// group is the role that gives logins their rights: those that add rows only read while the placement is read-only.
+func (p placement) group(a access) string {
+	if p.ReadOnly {
+		a = ro
+	}
+	return groupRole(p.Schema, a)
+}
+
 // switchOn gives a login a new password and its rights.
 func (o *operation) switchOn(ctx context.Context, tx pgx.Tx, p placement, a access, slot int) (Login, error) {
 	role, password := loginRole(p.Schema, a, slot), secret.Random()
@@ -111,7 +119,7 @@ func (o *operation) switchOn(ctx context.Context, tx pgx.Tx, p placement, a acce
 	}
 	if err := execAll(ctx, tx,
 		"ALTER ROLE "+ident(role)+" LOGIN PASSWORD "+literal(v),
-		"GRANT "+idents(groupRole(p.Schema, a), connectRole(p.Database.Name))+" TO "+ident(role),
+		"GRANT "+idents(p.group(a), connectRole(p.Database.Name))+" TO "+ident(role),
 	); err != nil {
 		return Login{}, err
 	}

@@ -33,6 +33,7 @@ type Config struct {
 	Log       Log      `yaml:"log"`
 	Router    Router   `yaml:"router"`
 	Ingest    Ingest   `yaml:"ingest"`
+	Storage   Storage  `yaml:"storage"`
 
 	Recordings Recordings `yaml:"recordings"`
 	Gateway    Gateway    `yaml:"gateway"`
@@ -72,6 +73,11 @@ type Ingest struct {
 	SpillQuota int64 `yaml:"spill_quota_per_project"`
 }
 
+// Storage has the limits of what projects store.
+type Storage struct {
+	Quota int64 `yaml:"quota_per_project"`
+}
+
 // Recordings has the limits of what is kept of recorded shells.
 type Recordings struct {
 	ProjectQuota int64 `yaml:"project_quota"`
@@ -103,6 +109,7 @@ func Default() Config {
 			MaxMessage: 16 << 20, MaxPerAddress: 1024, MaxQueuePerClient: 32 << 20,
 		},
 		Ingest:     Ingest{SpillQuota: 1 << 30},
+		Storage:    Storage{Quota: 10 << 30},
 		Recordings: Recordings{ProjectQuota: 4 << 30, DeviceQuota: 1 << 30, KeepDays: 90},
 	}
 }
@@ -208,6 +215,9 @@ func (c Config) check() error {
 	}
 	if c.Ingest.SpillQuota < 1<<20 {
 		fault("ingest.spill_quota_per_project", "want at least 1048576 bytes")
+	}
+	if q := c.Storage.Quota; q != 0 && (q < 1<<20 || q > 1<<53-1) {
+		fault("storage.quota_per_project", "want 0 for none, or at least 1048576 bytes")
 	}
 	if c.Recordings.ProjectQuota < 1<<20 || c.Recordings.DeviceQuota < 1<<20 {
 		fault("recordings", "project_quota and device_quota: want at least 1048576 bytes")

@@ -21,7 +21,7 @@ var rows = [][]string{
 	{"internal/errs", "internal/logkey"},
 	{"realms", "router/message", "backend/privilege", "backend/audit", "internal/config", "internal/mux", "internal/wampx", "internal/localca"},
 	{"router/core", "router/transport", "router/authn", "router/gateway", "agent/state", "agent/metrics", "agent/tunnel",
-		"backend/account", "backend/privilege/granting", "backend/asset", "backend/rotation", "backend/databackend", "backend/remote", "backend/recording", "db/pgerr"},
+		"backend/account", "backend/privilege/granting", "backend/asset", "backend/rotation", "backend/databackend", "backend/remote", "backend/recording", "backend/quota", "db/pgerr"},
 	{"router", "agent", "backend/httpapi", "backend/pages", "backend/oauth", "backend/rpc", "db", "db/migrations", "db/provision", "db/cluster"},
 	{"db/dbtest", "internal/server"},
 	{"internal/dev"},

@@ -56,8 +56,11 @@ func (s *Server) makeData(ctx context.Context, keyring *secret.Keyring) error {
 	if err != nil {
 		return err
 	}
+	if err := s.makeQuotas(ctx); err != nil {
+		return err
+	}
 	s.ingest, err = databackend.NewIngest(databackend.Config{
-		Dir: s.file("spill"), Writer: db.NewIngest(s.prov), Log: s.log,
+		Dir: s.file("spill"), Writer: db.NewIngest(s.prov), Storage: s.quotas, Log: s.log,
 		Limits:   databackend.Limits{SpillBytes: s.options.Config.Ingest.SpillQuota},
 		OnStored: func(stored databackend.Stored) { s.rpc.Stored(stored) },
 	})
@@ -186,6 +189,7 @@ func (s *Server) makeAssets(ctx context.Context, keyring *secret.Keyring) error 
 	}
 	s.group.Go(s.assets.Run)
 	s.group.Go(s.recordings.Run)
+	s.group.Go(s.quotas.Run)
 	s.group.Go(func(ctx context.Context) { s.tickets.Serve(ctx, s.endLogin) })
 	s.group.Go(s.logins.Serve)
 	s.group.Go(s.refusals.Serve)
@@ -197,7 +201,7 @@ func (s *Server) makeAssets(ctx context.Context, keyring *secret.Keyring) error 
 func (s *Server) api() (http.Handler, error) {
 	api, err := httpapi.New(httpapi.Config{
 		Assets: s.assets, Keys: s.keys, Logins: s.logins, Users: s.users, Services: s.services, Refusals: s.refusals, Tickets: s.tickets, Sessions: sessions{s.router}, Backends: s.data, Audit: s.audit.log, AuditKey: s.audit.key.Verifier, AuditText: s.audit.key.Public,
-		Authorizer: s.authorizer(), Granting: s.privileges.granting, Remote: s.remote, Recordings: s.recordings, Replays: db.NewReplays(s.db), Sealer: s.sealer, Rotation: s.rotation, Metrics: s.metrics, Log: s.log, Now: time.Now,
+		Authorizer: s.authorizer(), Granting: s.privileges.granting, Remote: s.remote, Recordings: s.recordings, Quotas: s.quotas, Replays: db.NewReplays(s.db), Sealer: s.sealer, Rotation: s.rotation, Metrics: s.metrics, Log: s.log, Now: time.Now,
 		Version: s.options.Version, Providers: s.Providers(), PublicURL: s.public,
 	})
 	if err == nil {

@@ -28,6 +28,7 @@ import (
 	"bulkhead/backend/audit"
 	"bulkhead/backend/databackend"
 	"bulkhead/backend/httpapi"
+	"bulkhead/backend/quota"
 	"bulkhead/backend/recording"
 	"bulkhead/backend/remote"
 	"bulkhead/backend/rotation"
@@ -102,6 +103,7 @@ type Server struct {
 	assets     *asset.Assets
 	remote     *remote.Remote
 	recordings *recording.Recordings
+	quotas     *quota.Quotas
 	gateway    *gateway.Gateway
 	terminals  *terminal.Terminals
 	webApps    *webapp.Apps // nil without a domain for them

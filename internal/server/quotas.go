@@ -1,0 +1,66 @@
+package server
+
+import (
+	"context"
+	"time"
+
+	"github.com/prometheus/client_golang/prometheus"
+
+	"bulkhead/backend/quota"
+	"bulkhead/db"
+	"bulkhead/wire"
+)
+
+// makeQuotas makes what bounds what projects store, with what was known of them when the last server stopped.
+func (s *Server) makeQuotas(ctx context.Context) (err error) {
+	s.quotas, err = quota.New(quota.Config{
+		Store: db.NewQuotas(s.db), Tables: s.prov, Disk: onDisk{s}, Default: s.options.Config.Storage.Quota, Log: s.log, Now: time.Now,
+	})
+	if err != nil {
+		return err
+	}
+	s.metrics.MustRegister(storageMetrics{s.quotas})
+	return s.quotas.Load(ctx)
+}
+
+// onDisk asks the data backends, which are made after those who ask.
+type onDisk struct{ server *Server }
+
+// Waiting is of quota.Disk.
+func (d onDisk) Waiting(project wire.Key) int64 { return d.server.data.backends.Waiting(project) }
+
+// Exported is of quota.Disk.
+func (d onDisk) Exported() (map[wire.Key]int64, error) { return d.server.data.backends.Exported() }
+
+// storageMetrics shows what projects store. A project has a line of its own from 80 % of its quota on.
+type storageMetrics struct{ quotas *quota.Quotas }
+
+var (
+	storedMetric   = prometheus.NewDesc("bulkhead_storage_bytes", "Bytes that all projects store together, as far as they are measured or counted.", nil, nil)
+	levelMetric    = prometheus.NewDesc("bulkhead_storage_projects", "Projects by how much of their storage quota they have used: room, high (80 %), almost_full (95 %), full.", []string{"level"}, nil)
+	shareMetric    = prometheus.NewDesc("bulkhead_storage_used_ratio", "Share of the storage quota that a project has used, of those that have used 80 % or more.", []string{"project"}, nil)
+	refusedMetric  = prometheus.NewDesc("bulkhead_storage_refused_total", "Submissions of rows that were refused because a project's storage quota was used up.", nil, nil)
+	failuresMetric = prometheus.NewDesc("bulkhead_storage_measurement_failures_total", "Measurements of what projects store that failed.", nil, nil)
+)
+
+// Describe is of prometheus.Collector.
+func (m storageMetrics) Describe(to chan<- *prometheus.Desc) { prometheus.DescribeByCollect(m, to) }
+
+// Collect is of prometheus.Collector.
+func (m storageMetrics) Collect(to chan<- prometheus.Metric) {
+	projects := map[quota.Level]float64{}
+	var stored, refused float64
+	for _, u := range m.quotas.Uses("") {
+		stored, refused = stored+float64(u.Used()), refused+float64(u.Refused)
+		projects[u.Level]++
+		if u.Level != quota.Room && u.Quota > 0 {
+			to <- prometheus.MustNewConstMetric(shareMetric, prometheus.GaugeValue, float64(u.Used())/float64(u.Quota), u.Project.String())
+		}
+	}
+	for _, level := range quota.Levels {
+		to <- prometheus.MustNewConstMetric(levelMetric, prometheus.GaugeValue, projects[level], string(level))
+	}
+	to <- prometheus.MustNewConstMetric(storedMetric, prometheus.GaugeValue, stored)
+	to <- prometheus.MustNewConstMetric(refusedMetric, prometheus.CounterValue, refused)
+	to <- prometheus.MustNewConstMetric(failuresMetric, prometheus.CounterValue, float64(m.quotas.Failures()))
+}
