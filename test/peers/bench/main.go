@@ -19,6 +19,7 @@ import (
 	"syscall"
 	"time"
 
+	"bulkhead/test/peers/internal/flood"
 	"bulkhead/test/peers/internal/report"
 )
 
@@ -36,6 +37,10 @@ type options struct {
 }
 
 func main() {
+	if len(os.Args) == 2 && os.Args[1] == floodWord {
+		floodHere()
+		return
+	}
 	o, err := readOptions(os.Args[1:])
 	if err == nil {
 		ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
@@ -51,6 +56,15 @@ func main() {
 		os.Exit(130)
 	case err != nil:
 		fmt.Fprintln(os.Stderr, "bench:", err)
+		os.Exit(1)
+	}
+}
+
+// floodHere is what the process does that floods.
+func floodHere() {
+	debug.SetGCPercent(400)
+	if err := flood.Main(os.Stdin, os.Stdout); err != nil {
+		fmt.Fprintln(os.Stderr, "flood:", err)
 		os.Exit(1)
 	}
 }

@@ -4,9 +4,10 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"runtime"
+	"os"
 	"time"
 
+	"bulkhead/test/peers/internal/flood"
 	"bulkhead/test/peers/internal/load"
 	"bulkhead/test/peers/internal/measure"
 	"bulkhead/test/peers/internal/report"
@@ -15,113 +16,266 @@ import (
 )
 
 // probeEvery is the pace of the quiet realm.
-const probeEvery = 2 * time.Millisecond
+const probeEvery = time.Millisecond
 
 // steadyFlood is the events per second that a flooded realm delivers: close to all that nexusd can on two cores.
 const steadyFlood = 75_000
 
+// enoughFlood is the part of it that a flood must have reached, or there was none.
+const enoughFlood = 0.95
+
 // quiet measures the latency in one realm while another is flooded.
 type quiet struct{ tls bool }
 
-// flooded is a probe while a flood runs, in whichever process.
-type flooded struct {
+// beside is a probe while a flood runs in whichever process.
+type beside struct {
 	probe     *load.Probe
-	flood     *load.PubSub
+	flood     *flood.Flood
 	perSecond int // publications of one publisher
+
+	floods []flood.Outcome // of each round
 }
 
+// lead is how much longer than the probe a flood runs, before and after.
+const lead = 50 * time.Millisecond
+
 // Run floods for as long as it probes.
-func (f flooded) Run(ctx context.Context, d time.Duration) (measure.Round, error) {
-	f.flood.Pace(f.perSecond)
+func (f *beside) Run(ctx context.Context, d time.Duration) (measure.Round, error) {
 	done := make(chan error, 1)
 	go func() {
-		_, err := f.flood.Run(ctx, d)
+		o, err := f.flood.Run(f.perSecond, d+2*lead)
+		f.floods = append(f.floods, o)
 		done <- err
 	}()
+	time.Sleep(lead)
 	r, err := f.probe.Run(ctx, d)
 	return r, errors.Join(err, <-done)
 }
 
-func (f flooded) Close() {}
+func (f *beside) Close() {}
+
+// row is what the flood did.
+func (f *beside) row(name string) report.Row {
+	row := report.Row{Subject: name}
+	var took time.Duration
+	for _, o := range f.floods[1:] { // the first warms up
+		row.Rounds++
+		row.Ops += o.Delivered
+		row.Lost += o.Lost
+		row.Refused += o.Refused
+		row.Disordered += o.Disordered
+		took += o.Elapsed
+	}
+	row.Rate = float64(row.Ops) / took.Seconds()
+	return row
+}
+
+// reached reports whether the flood published what it was to.
+func (f *beside) reached() bool {
+	for _, o := range f.floods[1:] {
+		if want := float64(steadyFlood) * o.Elapsed.Seconds(); float64(o.Published) < enoughFlood*want {
+			return false
+		}
+	}
+	return true
+}
 
 func (m quiet) measure(ctx context.Context, b *bench) (report.Measure, error) {
-	// The probe's thread must not wait for a turn among the goroutines that receive the flood.
-	defer runtime.GOMAXPROCS(runtime.GOMAXPROCS(8))
-	out := report.Measure{Title: "p99 of a quiet realm while another is flooded, " + over(m.tls), Per: "event"}
+	out := report.Measure{Per: "event"}
 	for _, k := range []subject.Kind{subject.Bulkhead, subject.Nexusd} {
-		all, err := m.quartet(ctx, b, k)
-		if err != nil {
+		if err := m.add(ctx, b, k, &out); err != nil {
 			return out, fmt.Errorf("%s: %w", k, err)
 		}
-		out.Rows = append(out.Rows, latencyRows(all)...)
-		out.Checks = append(out.Checks, quietChecks(k, all)...)
 	}
 	return out, nil
 }
 
-func quietChecks(k subject.Kind, all []*contestant) []report.Check {
-	compare := func(i, j int) (float64, bool) {
-		return measure.Ratio(all[i].series, all[j].series, measure.Round.P99)
+// add measures a server.
+func (m quiet) add(ctx context.Context, b *bench, k subject.Kind, out *report.Measure) error {
+	q, err := m.open(ctx, b, k)
+	if err != nil {
+		return err
 	}
-	steady, okSteady := compare(1, 0)
-	most, okMost := compare(2, 0)
-	elsewhere, okElsewhere := compare(2, 3)
-	first := report.RatioNote(string(k)+", p99 beside a steady flood against alone", steady, okSteady)
-	if k == subject.Bulkhead {
-		first = report.RatioGoal(first.What, steady, okSteady, 2)
+	defer q.close()
+	if err := q.contest(ctx, b); err != nil {
+		return err
+	}
+	out.Title = fmt.Sprintf("p99 of a quiet realm while another is flooded, %s; the probe with %s, the flood with SCHED_IDLE", over(m.tls), q.probe.Priority())
+	out.Rows = append(out.Rows, q.rows()...)
+	out.Checks = append(out.Checks, q.checks()...)
+	return nil
+}
+
+// quartet is a server with a probe, and another of the same kind; each has a flood.
+type quartet struct {
+	kind       subject.Kind
+	probe      *load.Probe
+	near, far  *flood.Flood // in the probe's server; in the other
+	contestant map[place]*contestant
+	closers    []func()
+}
+
+// place is where a flood is.
+type place int
+
+const (
+	alone         place = iota
+	steadyNear          // a steady flood in another realm
+	steadyFar           // the same in another process, which tells what the machine adds, for all share its cores
+	boundlessNear       // one that takes all that the machine has
+	boundlessFar
+	places
+)
+
+func (m quiet) open(ctx context.Context, b *bench, k subject.Kind) (q *quartet, err error) {
+	q = &quartet{kind: k, contestant: map[place]*contestant{}}
+	defer func() {
+		if err != nil {
+			q.close()
+		}
+	}()
+	here, target, err := b.start(ctx, k, m.tls)
+	if err != nil {
+		return q, err
+	}
+	q.closers = append(q.closers, here.Stop)
+	there, elsewhere, err := b.start(ctx, k, m.tls)
+	if err != nil {
+		return q, err
+	}
+	q.closers = append(q.closers, there.Stop)
+	if q.probe, err = load.NewProbe(ctx, target, scene.Quiet, probeEvery); err != nil {
+		return q, err
+	}
+	q.closers = append(q.closers, q.probe.Close)
+	if q.near, err = m.flood(ctx, b, target); err != nil {
+		return q, err
+	}
+	q.closers = append(q.closers, q.near.Close)
+	if q.far, err = m.flood(ctx, b, elsewhere); err != nil {
+		return q, err
+	}
+	q.closers = append(q.closers, q.far.Close)
+	q.enter(here)
+	return q, nil
+}
+
+// floodWord is the argument with which this program is the process that floods.
+const floodWord = "flood"
+
+func (m quiet) flood(ctx context.Context, b *bench, t load.Target) (*flood.Flood, error) {
+	self, err := os.Executable()
+	if err != nil {
+		return nil, err
+	}
+	p := flood.Plan{Addr: t.Addr, Load: fanOut}
+	p.Load.Realm = scene.Flooded
+	if m.tls {
+		p.CA = b.yard.CA()
+	}
+	return flood.Start(ctx, self, floodWord, p)
+}
+
+// enter makes the contestants.
+func (q *quartet) enter(here *subject.Process) {
+	pace := steadyFlood / fanOut.Publishers / fanOut.Subscribers
+	with := func(f *flood.Flood, perSecond int) *beside {
+		return &beside{probe: q.probe, flood: f, perSecond: perSecond}
+	}
+	for at, load := range map[place]runner{
+		alone: q.probe, steadyNear: with(q.near, pace), steadyFar: with(q.far, pace),
+		boundlessNear: with(q.near, 0), boundlessFar: with(q.far, 0),
+	} {
+		q.contestant[at] = &contestant{name: fmt.Sprintf("%s, %s", q.kind, at), proc: here, load: load}
+	}
+}
+
+func (at place) String() string {
+	const rate = steadyFlood / 1000
+	switch at {
+	case alone:
+		return "alone"
+	case steadyNear:
+		return fmt.Sprintf("another realm takes %d k/s", rate)
+	case steadyFar:
+		return fmt.Sprintf("another process takes %d k/s", rate)
+	case boundlessNear:
+		return "another realm takes all"
+	default:
+		return "another process takes all"
+	}
+}
+
+// windows are how often and how long each is measured.
+func (b *bench) windows() (count int, each time.Duration) {
+	if b.quick {
+		return 3, 1600 * time.Millisecond
+	}
+	return 7, 2 * time.Second
+}
+
+// contest lets all take turns. The first round of each warms up and does not count.
+func (q *quartet) contest(ctx context.Context, b *bench) error {
+	count, each := b.windows()
+	for n := range 1 + count {
+		for at := range places {
+			c := q.contestant[at]
+			d := each
+			if n == 0 {
+				d /= 4
+			}
+			r, err := c.round(ctx, d)
+			if err != nil {
+				return err
+			}
+			if n > 0 {
+				c.series = append(c.series, r)
+			}
+		}
+	}
+	return nil
+}
+
+// rows leave out the CPU: it is the flood's.
+func (q *quartet) rows() (out []report.Row) {
+	for at := range places {
+		c := q.contestant[at]
+		row := report.Row{Subject: c.name, Summary: c.series.Summarize()}
+		row.CPUPerOp, row.GeneratorPerOp = 0, 0
+		out = append(out, row)
+		if f, ok := c.load.(*beside); ok {
+			out = append(out, f.row("what it takes"))
+		}
+	}
+	return out
+}
+
+func (q *quartet) checks() []report.Check {
+	note := func(what string, a, b place) report.Check {
+		ratio, ok := measure.Ratio(q.contestant[a].series, q.contestant[b].series, measure.Round.P99)
+		return report.RatioNote(string(q.kind)+", "+what, ratio, ok && q.reached(a) && q.reached(b))
+	}
+	first := note("p99 beside a steady flood against alone", steadyNear, alone)
+	if q.kind == subject.Bulkhead {
+		first = report.RatioGoal(first.What, first.Value, first.Measured, 2)
 	}
 	return []report.Check{
 		first,
-		report.RatioNote(string(k)+", p99 beside a flood that takes the whole machine against alone", most, okMost),
-		report.RatioNote(string(k)+", p99 beside that flood against one of another process", elsewhere, okElsewhere),
+		note("p99 beside a steady flood of another process against alone", steadyFar, alone),
+		note("p99 beside a steady flood against one of another process", steadyNear, steadyFar),
+		note("p99 beside a flood that takes the whole machine against alone", boundlessNear, alone),
+		note("p99 beside that flood against one of another process", boundlessNear, boundlessFar),
 	}
 }
 
-// quartet measures a server alone; with a steady flood in another of its realms; with a flood that takes all that the
-// machine has; and with the same flood in another process, which tells what the machine adds, for all share its cores.
-func (m quiet) quartet(ctx context.Context, b *bench, k subject.Kind) ([]*contestant, error) {
-	here, target, err := b.start(ctx, k, m.tls)
-	if err != nil {
-		return nil, err
-	}
-	defer here.Stop()
-	there, elsewhere, err := b.start(ctx, k, m.tls)
-	if err != nil {
-		return nil, err
-	}
-	defer there.Stop()
-	probe, err := load.NewProbe(ctx, target, scene.Quiet, probeEvery)
-	if err != nil {
-		return nil, err
-	}
-	defer probe.Close()
-	plan := fanOut
-	plan.Realm = scene.Flooded
-	near, err := load.NewPubSub(ctx, target, plan)
-	if err != nil {
-		return nil, err
-	}
-	defer near.Close()
-	far, err := load.NewPubSub(ctx, elsewhere, plan)
-	if err != nil {
-		return nil, err
-	}
-	defer far.Close()
-	steady := fmt.Sprintf("%s, another realm takes %d k/s", k, steadyFlood/1000)
-	all := []*contestant{
-		{name: string(k) + ", alone", proc: here, load: probe},
-		{name: steady, proc: here, load: flooded{probe, near, steadyFlood / fanOut.Publishers / fanOut.Subscribers}},
-		{name: string(k) + ", another realm takes all", proc: here, load: flooded{probe, near, 0}},
-		{name: string(k) + ", another process takes all", proc: here, load: flooded{probe, far, 0}},
-	}
-	return all, b.contest(ctx, all...)
+// reached reports whether a flood was what it was to be.
+func (q *quartet) reached(at place) bool {
+	f, ok := q.contestant[at].load.(*beside)
+	return !ok || f.perSecond == 0 || f.reached()
 }
 
-// latencyRows leaves out the CPU: it is the flood's.
-func latencyRows(all []*contestant) []report.Row {
-	out := rows(all)
-	for i := range out {
-		out[i].CPUPerOp, out[i].GeneratorPerOp = 0, 0
+func (q *quartet) close() {
+	for i := len(q.closers) - 1; i >= 0; i-- {
+		q.closers[i]()
 	}
-	return out
 }

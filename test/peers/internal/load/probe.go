@@ -3,6 +3,7 @@ package load
 import (
 	"context"
 	"fmt"
+	"math/rand/v2"
 	"runtime"
 	"time"
 
@@ -10,11 +11,13 @@ import (
 	"bulkhead/test/peers/internal/measure"
 )
 
-// Probe measures how long an event takes in a realm that is all but idle: it publishes at a steady rate to one subscriber.
+// Probe measures how long an event takes in a realm that is all but idle: it publishes now and then to one subscriber.
 type Probe struct {
 	out, in  *Session
 	template *frame.Template
-	every    time.Duration
+	every    time.Duration // on average
+	pauses   *rand.Rand
+	priority string
 	buf      []byte
 	seq      uint32
 }
@@ -22,7 +25,7 @@ type Probe struct {
 // NewProbe joins a publisher and a subscriber.
 func NewProbe(ctx context.Context, t Target, realm string, every time.Duration) (*Probe, error) {
 	const topic = "bench.probe"
-	p := &Probe{every: every}
+	p := &Probe{every: every, pauses: rand.New(rand.NewPCG(1, 2))} //nolint:gosec // the same pauses in every run
 	var err error
 	if p.template, err = frame.NewTemplate(frame.JSON, codePublish, map[string]any{}, topic, frame.Payload); err != nil {
 		return nil, err
@@ -40,18 +43,21 @@ func NewProbe(ctx context.Context, t Target, realm string, every time.Duration) 
 	return p, nil
 }
 
-// Run sends an event every so often for the time d. It keeps one operating-system thread, so that what it measures is
-// the router and the kernel, not the generator's other work. An event that is sent late because the one before it was late counts from
-// when it was due.
+// Run sends events for the time d. It keeps one operating-system thread that need not wait for a processor, so that what it
+// measures is the router and the kernel, not the generator's other work. An event that is sent late because the one before it
+// was late counts from when it was due.
 func (p *Probe) Run(ctx context.Context, d time.Duration) (measure.Round, error) {
 	runtime.LockOSThread()
 	defer runtime.UnlockOSThread()
+	how, end := urgently()
+	defer end()
+	p.priority = how
 	r := measure.Round{Latency: &measure.Histogram{}}
 	start := time.Now()
-	for due := start; due.Sub(start) < d && ctx.Err() == nil; due = due.Add(p.every) {
-		time.Sleep(time.Until(due))
+	for due := start; due.Sub(start) < d && ctx.Err() == nil; due = due.Add(p.pause()) {
+		late := r.Ops > 0 && time.Now().After(due)
+		sleepUntil(due)
 		sent := time.Now()
-		late := r.Ops > 0 && sent.Sub(due) > p.every
 		if late {
 			sent = due
 		}
@@ -64,6 +70,15 @@ func (p *Probe) Run(ctx context.Context, d time.Duration) (measure.Round, error)
 	r.Elapsed = time.Since(start)
 	return r, ctx.Err()
 }
+
+// pause is between half and one and a half of what it is on average, so that the probe does not fall into step with the load
+// beside it.
+func (p *Probe) pause() time.Duration {
+	return p.every/2 + time.Duration(p.pauses.Int64N(int64(p.every)))
+}
+
+// Priority is what the kernel granted to the last run's thread.
+func (p *Probe) Priority() string { return p.priority }
 
 func (p *Probe) exchange() error {
 	p.seq++
