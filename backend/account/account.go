@@ -118,4 +118,6 @@ type Client struct {
 // Noter keeps entries about what was refused, also when there are very many.
 type Noter interface {
 	Note(ctx context.Context, e audit.Entry)
+	// Count keeps only how many there were, and costs who is refused no look at the database.
+	Count(e audit.Entry)
 }

@@ -35,6 +35,15 @@ var (
 	errIdentity = errs.E(wire.Unauthenticated, "this account cannot log in here: ask an administrator of this server")
 )
 
+// Admit refuses a client that goes on trying names and passwords in vain, before anything of its next try is read.
+func (l *Logins) Admit(c Client) error {
+	err := l.passwords.Admit(c.Address)
+	if err != nil {
+		l.unseen(c, audit.LoginRefuse)
+	}
+	return err
+}
+
 // Password logs in with a local account's name and password: the first factor.
 func (l *Logins) Password(ctx context.Context, c Client, kind LoginKind, name string, p secret.Value) (Session, error) {
 	if !kind.Valid() {
@@ -62,6 +71,9 @@ func (l *Logins) Password(ctx context.Context, c Client, kind LoginKind, name st
 	right, err := l.Hasher.Verify(ctx, password.Turn{Name: name, Rank: rank(), Still: rank}, find, p)
 	if err != nil {
 		try.Void()
+		if errs.KindOf(err) == wire.Exhausted {
+			l.unseen(c, audit.LoginRefuse)
+		}
 		return Session{}, errs.Wrap("account: check password", err)
 	}
 	if reason := whyNot(who.User, right); reason != "" {
@@ -76,6 +88,8 @@ func rankOf(try *throttle.Try) password.Rank {
 	switch {
 	case try.Known:
 		return password.Known
+	case try.Back():
+		return password.Back
 	case try.Clean():
 		return password.Clean
 	default:
@@ -212,6 +226,11 @@ func (l *Logins) IDToken(ctx context.Context, p Principal) (provider wire.Key, i
 	}
 	idToken, err = l.Sealer.Open(r.IDToken, idTokenContext(r.ID))
 	return r.Provider, idToken, errs.As(wire.Internal, err, "")
+}
+
+// unseen counts a try that was refused without having been looked at.
+func (l *Logins) unseen(c Client, action audit.Action) {
+	l.Noter.Count(audit.New(audit.Actor{Kind: audit.Anonymous, ID: "unknown", Address: c.Address}, action, 0, audit.Asset{Kind: "login"}))
 }
 
 // refused keeps the true reason where only administrators read it.

@@ -48,9 +48,10 @@ type people struct {
 	sealer   *secret.Keyring
 	owner    account.Principal
 
-	mu    sync.Mutex // guards below
-	ended []string
-	noted []audit.Entry
+	mu     sync.Mutex // guards below
+	ended  []string
+	noted  []audit.Entry
+	unseen int
 }
 
 func newPeople(t testing.TB) *people {
@@ -93,6 +94,16 @@ func (p *people) Note(_ context.Context, e audit.Entry) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	p.noted = append(p.noted, e)
+}
+
+// Count keeps how often somebody was refused unseen.
+func (p *people) Count(e audit.Entry) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	if e.Check() != nil || e.Actor.Address == "" {
+		p.t.Errorf("entry %+v: %v", e, e.Check())
+	}
+	p.unseen++
 }
 
 // reason is why the newest refusal was made, as the audit log has it.

@@ -151,16 +151,18 @@ func (l *Logins) raise(r LoginRecord, at time.Time) (Raise, secret.Value) {
 // SecondFactor takes six digits or a recovery code: the login is raised, or its factor fresh again, and it gets another
 // token while the old one is dead.
 func (l *Logins) SecondFactor(ctx context.Context, c Client, p Principal, code string) (Session, error) {
-	r, err := l.record(ctx, p)
-	if err != nil {
-		return Session{}, err
-	}
-	try, err := l.codes.Begin(r.User.String(), c.Address)
-	if err != nil {
-		l.refused(ctx, c, audit.FactorRefuse, r.Who, "too many codes from this address")
+	try, err := l.codes.Begin(p.Key.String(), c.Address)
+	if err != nil { // before the database is asked
+		known, _ := l.seen.record(ctx, p.Login) // a moment ago it was there
+		l.refused(ctx, c, audit.FactorRefuse, known.Who, "too many codes from this address")
 		return Session{}, err
 	}
 	defer try.Done()
+	r, err := l.record(ctx, p)
+	if err != nil {
+		try.Void()
+		return Session{}, err
+	}
 	raise, token := l.raise(r, l.Now())
 	action := audit.LoginRaise
 	spread, err := l.fewGuesses(r, try, code)

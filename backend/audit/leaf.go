@@ -68,7 +68,7 @@ type personalAsset struct {
 }
 
 // personalMembers are the members of before and after that tell of a person, whatever the asset is.
-var personalMembers = []string{"address", "addr", "agent", "displayname", "email", "subject", "useragent", "username"}
+var personalMembers = []string{"address", "addresses", "addr", "agent", "displayname", "email", "subject", "useragent", "username"}
 
 // personalKinds are the kinds of asset whose names are people's.
 var personalKinds = []string{"user", "member", "login", "person", "factor", "identity"}

@@ -1,11 +1,8 @@
 package audit
 
 import (
-	"cmp"
 	"context"
 	"log/slog"
-	"maps"
-	"slices"
 	"sync"
 	"time"
 
@@ -46,14 +43,16 @@ type tally struct {
 	asset            string
 }
 
-// Counted is what a counting entry tells: how many refusals of one action came from an address and were not written one
-// by one.
+// Counted is what a counting entry tells: how many refusals of one action were not written one by one, and from where they
+// came.
 type Counted struct {
-	Action  Action    `json:"action"`
-	Address string    `json:"address,omitempty"` // absent: many
-	Count   int64     `json:"count"`
-	Since   time.Time `json:"since"`
-	Until   time.Time `json:"until"`
+	Action  Action `json:"action"`
+	Address string `json:"address,omitempty"` // absent: many
+	// Addresses are those from which most came of many, with their counts; of the rest there is the sum in Count alone.
+	Addresses map[string]int64 `json:"addresses,omitempty"`
+	Count     int64            `json:"count"`
+	Since     time.Time        `json:"since"`
+	Until     time.Time        `json:"until"`
 }
 
 // Refusals writes refused requests and failed logins at a bounded rate. It promises that each one is either an entry of
@@ -99,6 +98,18 @@ func (r *Refusals) record(ctx context.Context, e Entry) error {
 func (r *Refusals) take(from *source, asset string) bool {
 	r.mu.Lock()
 	defer r.mu.Unlock()
+	t := r.tally(from, asset)
+	if t.written < refusalsEach && r.written < refusalsAll {
+		t.written++
+		r.written++
+		return true
+	}
+	t.counted++
+	return false
+}
+
+// tally gives what is counted of a source; that of all others where there are too many. With mu held.
+func (r *Refusals) tally(from *source, asset string) *tally {
 	if r.sources[*from] == nil && len(r.sources) >= refusalSources {
 		from.address = ""
 	}
@@ -107,13 +118,15 @@ func (r *Refusals) take(from *source, asset string) bool {
 		t = &tally{since: r.now(), asset: asset}
 		r.sources[*from] = t
 	}
-	if t.written < refusalsEach && r.written < refusalsAll {
-		t.written++
-		r.written++
-		return true
-	}
-	t.counted++
-	return false
+	return t
+}
+
+// Count counts an entry and never writes it: the entry that closes the window has it. It is for what a flood is refused with, and
+// does not wait for the log.
+func (r *Refusals) Count(e Entry) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	r.tally(&source{e.Action, e.Project, e.Actor.Address}, e.Asset.Kind).counted++
 }
 
 func (r *Refusals) count(from source, n int64) {
@@ -149,33 +162,20 @@ func (r *Refusals) Close(ctx context.Context) {
 	r.sources, r.written = map[source]*tally{}, 0
 	r.mu.Unlock()
 	until := r.now()
-	for _, from := range slices.SortedFunc(maps.Keys(closed), compareSources) {
-		t := closed[from]
-		if t.counted == 0 {
-			continue
-		}
-		if err := r.record(ctx, counting(from, t, until)); err != nil {
-			r.restore(from, t)
-			r.log.WarnContext(ctx, "the count of refusals could not be written to the audit log and is kept", logkey.Count, t.counted, logkey.Error, err)
+	for _, c := range counts(closed) {
+		if err := r.record(ctx, c.entry(until)); err != nil {
+			r.restore(c)
+			r.log.WarnContext(ctx, "the count of refusals could not be written to the audit log and is kept", logkey.Count, c.count(), logkey.Error, err)
 		}
 	}
 }
 
-// restore adds a count that could not be written to the window that is open now.
-func (r *Refusals) restore(from source, t *tally) {
-	r.count(from, t.counted)
-	r.mu.Lock()
-	defer r.mu.Unlock()
-	r.sources[from].since, r.sources[from].asset = t.since, t.asset
-}
-
-func counting(from source, t *tally, until time.Time) Entry {
-	by := Server
-	by.Address = from.address
-	return New(by, RefusalCount, from.project, Asset{Kind: t.asset}).Changed(nil,
-		Counted{Action: from.action, Address: from.address, Count: t.counted, Since: t.since.UTC(), Until: until.UTC()})
-}
-
-func compareSources(a, b source) int {
-	return cmp.Or(cmp.Compare(a.action, b.action), cmp.Compare(a.project, b.project), cmp.Compare(a.address, b.address))
+// restore adds counts that could not be written to the window that is open now.
+func (r *Refusals) restore(c counting) {
+	for from, t := range c {
+		r.count(from, t.counted)
+		r.mu.Lock()
+		r.sources[from].since, r.sources[from].asset = t.since, t.asset
+		r.mu.Unlock()
+	}
 }

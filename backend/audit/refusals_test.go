@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
+	"strings"
 	"sync"
 	"testing"
 	"testing/synctest"
@@ -52,6 +53,15 @@ func (w *written) told(t *testing.T) (each, counted int64) {
 			t.Errorf("%s %v", e.After, err)
 		}
 		counted += c.Count
+		var named int64
+		for address, n := range c.Addresses {
+			if named += n; address == "" || n < 1 {
+				t.Errorf("%q: %d", address, n)
+			}
+		}
+		if named > c.Count || c.Address != "" && c.Addresses != nil {
+			t.Errorf("%s", e.After)
+		}
 	}
 	return each, counted
 }
@@ -80,7 +90,7 @@ func TestEachRefusalIsWrittenOrCounted(t *testing.T) {
 		}
 		time.Sleep(11 * time.Second) // of the bubble
 		synctest.Wait()
-		if each, counted = w.told(t); each+counted != all || len(w.entries) > 1300 {
+		if each, counted = w.told(t); each+counted != all || len(w.entries) > 101 {
 			t.Errorf("%d and %d of %d, in %d entries", each, counted, all, len(w.entries))
 		}
 		for range 20 {
@@ -94,18 +104,52 @@ func TestEachRefusalIsWrittenOrCounted(t *testing.T) {
 	})
 }
 
+func TestAFloodFromManyAddressesIsOneEntryThatNamesThem(t *testing.T) {
+	t.Parallel()
+	w := &written{}
+	r := audit.NewRefusals(w, slog.New(slog.DiscardHandler), time.Now)
+	for i := range 300 {
+		for range 1 + i%2 {
+			r.Count(refusal(fmt.Sprintf("10.0.%d.%d", i/200, i%200)))
+		}
+	}
+	other := refusal("192.0.2.1")
+	other.Project = 8
+	r.Count(other)
+	if each, _ := w.told(t); each != 0 || len(w.entries) != 0 {
+		t.Errorf("%d entries before the window is over", len(w.entries))
+	}
+	r.Close(t.Context())
+	if _, counted := w.told(t); counted != 451 || len(w.entries) != 2 {
+		t.Fatalf("%d in %d entries", counted, len(w.entries))
+	}
+	var all, one audit.Counted
+	if err := errors.Join(json.Unmarshal(w.entries[0].After, &all), json.Unmarshal(w.entries[1].After, &one)); err != nil {
+		t.Fatal(err)
+	}
+	if len(all.Addresses) != 200 || all.Addresses["10.0.0.1"] != 2 || all.Count != 450 || one.Address != "192.0.2.1" || w.entries[1].Project != 8 {
+		t.Errorf("%+v and %+v", all, one)
+	}
+	if filed, err := w.entries[0].File(); err != nil || strings.Contains(string(filed.Body), "10.0.0.1") || !strings.Contains(string(filed.Personal.Data), "10.0.0.1") {
+		t.Errorf("the leaf tells where people are: %s, %v", filed.Body, err)
+	}
+}
+
 func TestRefusalsThatTheLogCannotTakeAreCountedUntilItCan(t *testing.T) {
 	t.Parallel()
 	w := &written{broken: true}
 	r := audit.NewRefusals(w, slog.New(slog.DiscardHandler), time.Now)
-	for range 9 {
+	for i := range 9 {
 		r.Note(t.Context(), refusal("192.0.2.1"))
+		for range 10 {
+			r.Count(refusal(fmt.Sprintf("10.0.0.%d", i)))
+		}
 	}
 	r.Close(t.Context())
 	r.Close(t.Context())
 	w.mend(false)
 	r.Close(t.Context())
-	if each, counted := w.told(t); each != 0 || counted != 9 {
+	if each, counted := w.told(t); each != 0 || counted != 99 {
 		t.Errorf("%d and %d", each, counted)
 	}
 }

@@ -235,16 +235,20 @@ func (a *API) described(next http.Handler) http.Handler {
 }
 
 // logged writes what went wrong once, at the edge: what is the server's fault at its level, a caller's mistake for who
-// debugs.
+// debugs. Of those who send too much a few have a line, which tells for how many it stands.
 func (a *API) logged(ctx context.Context, op string, err error) {
 	kind := errs.KindOf(err)
-	level := slog.LevelDebug
+	level, count := slog.LevelDebug, int64(1)
 	var told *Problem
 	switch {
 	case errors.As(err, &told) && told.Status < http.StatusInternalServerError:
-	case kind == wire.Internal, kind == wire.Unavailable, kind == wire.Exhausted:
+	case kind == wire.Internal, kind == wire.Unavailable:
 		level = errs.Of(kind).Level
+	case kind == wire.Exhausted:
+		if n, tell := a.exhausted.Take(a.Now()); tell {
+			level, count = errs.Of(kind).Level, n
+		}
 	}
 	known := requestOf(ctx)
-	a.Log.Log(ctx, level, "request refused", logkey.RequestID, known.id, logkey.Op, op, logkey.Addr, known.address, logkey.Error, err)
+	a.Log.Log(ctx, level, "request refused", logkey.RequestID, known.id, logkey.Op, op, logkey.Addr, known.address, logkey.Count, count, logkey.Error, err)
 }

@@ -20,6 +20,11 @@ func (a *API) known(next http.Handler) http.Handler {
 	strangers := make(chan struct{}, maxStrangers)
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		if r.URL.Path == loginPath && r.Method == http.MethodPost {
+			if err := a.Logins.Admit(requestOf(r.Context()).client()); err != nil { // nothing of the request is read
+				a.logged(r.Context(), "login", err)
+				write(w, problemOf(r.Context(), err))
+				return
+			}
 			stranger(strangers, next, w, r)
 			return
 		}

@@ -20,6 +20,7 @@ import (
 
 	"bulkhead/backend/account"
 	"bulkhead/backend/account/devicegrant"
+	"bulkhead/backend/account/throttle"
 	"bulkhead/internal/errs"
 	"bulkhead/internal/logkey"
 	"bulkhead/wire"
@@ -54,10 +55,13 @@ type Config struct {
 	PublicURL string // of this server, without a path
 	Log       *slog.Logger
 	Now       func() time.Time
+
+	exhausted *throttle.Lines
 }
 
 // Handler serves the three endpoints.
 func Handler(c Config) http.Handler {
+	c.exhausted = new(throttle.Lines)
 	mux := http.NewServeMux()
 	for path, serve := range map[string]func(*call) (any, error){
 		AuthorizationPath: c.authorize, TokenPath: c.token, RevocationPath: c.revoke,
@@ -161,8 +165,15 @@ func (c Config) refuse(w http.ResponseWriter, r *http.Request, id string, err er
 	var told *fault
 	if !errors.As(err, &told) {
 		told = faultOf(err)
-		level := errs.Of(errs.KindOf(err)).Level
-		c.Log.Log(r.Context(), level, "request refused", logkey.RequestID, id, logkey.Op, "oauth", logkey.Error, err)
+		level, count := errs.Of(errs.KindOf(err)).Level, int64(1)
+		if errs.KindOf(err) == wire.Exhausted { // of these a few have a line
+			if n, tell := c.exhausted.Take(c.Now()); tell {
+				count = n
+			} else {
+				level = slog.LevelDebug
+			}
+		}
+		c.Log.Log(r.Context(), level, "request refused", logkey.RequestID, id, logkey.Op, "oauth", logkey.Count, count, logkey.Error, err)
 	}
 	if told.Status == http.StatusServiceUnavailable || told.Status == http.StatusTooManyRequests {
 		w.Header().Set("Retry-After", "5")

@@ -132,6 +132,12 @@ func (p *Pages) admitted(w http.ResponseWriter, r *request) bool {
 		p.problem(w, r, http.StatusForbidden, "Refused", "This form was not sent by this server's own page. Open the page again and try once more.")
 		return false
 	}
+	if r.URL.Path == "/login" {
+		if err := p.Logins.Admit(r.client); err != nil { // nothing of the form is read
+			p.fail(w, r, "login", err)
+			return false
+		}
+	}
 	if err := readForm(w, r.Request, p.bodyTimeout); err != nil {
 		p.log(r, "read form", err)
 		w.Header().Set("Connection", "close") // what is left of the body is not read

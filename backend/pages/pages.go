@@ -20,6 +20,7 @@ import (
 	"bulkhead/backend/account"
 	"bulkhead/backend/account/devicegrant"
 	"bulkhead/backend/account/oidc"
+	"bulkhead/backend/audit"
 	"bulkhead/internal/secret"
 	"bulkhead/web"
 	"bulkhead/wire"
@@ -27,6 +28,7 @@ import (
 
 // Logins proves who somebody is, step by step; see account.Logins.
 type Logins interface {
+	Admit(c account.Client) error
 	Password(ctx context.Context, c account.Client, kind account.LoginKind, name string, password secret.Value) (account.Session, error)
 	Identified(ctx context.Context, c account.Client, kind account.LoginKind, who account.Identity) (account.Session, error)
 	Authenticate(ctx context.Context, token string) (account.Principal, error)
@@ -72,8 +74,8 @@ type Config struct {
 	Terminals Terminals
 	Sites     Sites // nil where no web applications are shown
 	Projects  Projects
-	Noter     account.Noter // takes what was refused here; the others keep their own record
-	Public    string        // the origin of this server
+	Noter     audit.Noter // takes what was refused here; the others keep their own record
+	Public    string      // the origin of this server
 	Log       *slog.Logger
 	Now       func() time.Time
 	Version   string

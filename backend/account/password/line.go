@@ -18,7 +18,7 @@ const (
 
 // maxWaiting are the places of each rank. Of the clean ones many may be those of a flood that has just begun: they wait
 // until it is known, by what comes next from where they came, who is who.
-var maxWaiting = [ranks]int{Known: 64, Clean: 256, Failed: 24}
+var maxWaiting = [ranks]int{Known: 64, Back: 64, Clean: 256, Failed: 24}
 
 // Workers are how many are hashed at once: two at most, and half of the processors are left to others.
 func Workers() int { return max(1, min(maxWorkers, runtime.GOMAXPROCS(0)/2)) }
@@ -29,6 +29,7 @@ type Rank int
 // The ranks, the first one first.
 const (
 	Known  Rank = iota // has logged in from here before
+	Back               // was sent away in a crowd, and has come back
 	Clean              // nobody has failed from here lately
 	Failed             // somebody has
 	ranks
@@ -45,8 +46,11 @@ type Turn struct {
 
 var errBusy = errs.E(wire.Exhausted, "too many people log in at this moment: try again in a few seconds")
 
+// crowd is how many clean ones wait where there may be a flood that has just begun.
+const crowd = 16
+
 // line lets workers in at once. The others wait by rank, and within one in turns by name. Those of the last rank have but a
-// quarter of a worker: a flood of guesses leaves the processors to others.
+// quarter of a worker, and a crowd of those who are clean a half: a flood of guesses leaves the processors to others.
 type line struct {
 	workers int
 
@@ -54,6 +58,7 @@ type line struct {
 	busy    int
 	waiting [ranks]queue
 	rest    bool // since one of the last rank was served: no other is until it is over
+	pause   int  // since so many of a crowd were served: none of it, nor of the last rank, is until they are over
 }
 
 func newLine() *line {
@@ -99,7 +104,7 @@ func (l *line) place(rank Rank) func() {
 func (l *line) join(w *waiter) (waits bool, err error) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	if l.busy < l.workers && (w.rank != Failed || !l.rest) {
+	if l.busy < l.workers && l.serves(w.rank) {
 		l.take(w.rank)
 		return false, nil
 	}
@@ -107,6 +112,11 @@ func (l *line) join(w *waiter) (waits bool, err error) {
 		return false, errBusy
 	}
 	return true, nil
+}
+
+// serves tells whether one of a rank may have a place that is free. With mu held.
+func (l *line) serves(rank Rank) bool {
+	return rank < Clean || l.pause == 0 && (rank < Failed || !l.rest)
 }
 
 // take counts who has got a place. With mu held.
@@ -122,9 +132,21 @@ func (l *line) leave(rank Rank, used time.Duration) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	l.busy--
-	if rank == Failed {
+	switch {
+	case rank == Failed:
 		time.AfterFunc(min(3*used, patience/4), l.rested)
+	case rank == Clean && l.waiting[Clean].size > crowd:
+		l.pause++
+		time.AfterFunc(min(used, patience/4), l.paused)
 	}
+	l.call()
+}
+
+// paused ends the pause after one of a crowd.
+func (l *line) paused() {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	l.pause--
 	l.call()
 }
 
@@ -139,7 +161,7 @@ func (l *line) rested() {
 // call gives the free places to those who wait. With mu held.
 func (l *line) call() {
 	for rank := Known; rank < ranks && l.busy < l.workers; rank++ {
-		for l.busy < l.workers && (rank != Failed || !l.rest) {
+		for l.busy < l.workers && l.serves(rank) {
 			w := l.waiting[rank].pop()
 			if w == nil {
 				break

@@ -2,6 +2,7 @@ package password_test
 
 import (
 	"context"
+	"fmt"
 	"slices"
 	"sync"
 	"testing"
@@ -9,6 +10,7 @@ import (
 	"time"
 
 	"bulkhead/backend/account/password"
+	"bulkhead/backend/account/throttle"
 	"bulkhead/internal/errs"
 	"bulkhead/internal/secret"
 	"bulkhead/wire"
@@ -219,6 +221,101 @@ func TestGuessesHaveAQuarterOfOneWorkerAtMost(t *testing.T) {
 		flood.Wait()
 		if most := 16 * 1000 / 160; hashed > most+1 || hashed < most/2 {
 			t.Errorf("%d were hashed in 16 s, not about %d", hashed, most)
+		}
+	})
+}
+
+// Each of the addresses is at a name of its own, so that nothing tells the newcomer from them but coming back.
+func TestWhoComesBackGetsInBesideAFloodOfAddressesThatSendOnceEach(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		h, guard := password.New(slow{new(int)}), throttle.New(throttle.Default, time.Now)
+		ctx, stop := context.WithCancel(t.Context())
+		defer stop()
+		try := func(name, address string) error {
+			y, err := guard.Begin(name, address)
+			if err != nil {
+				return err
+			}
+			defer y.Done()
+			rank := func() password.Rank {
+				switch {
+				case y.Back():
+					return password.Back
+				case y.Clean():
+					return password.Clean
+				default:
+					return password.Failed
+				}
+			}
+			if _, err = h.Verify(ctx, password.Turn{Name: name, Rank: rank(), Still: rank}, kept(""), right); err != nil {
+				y.Void()
+			}
+			return err
+		}
+		var flood sync.WaitGroup
+		flood.Go(func() {
+			tick := time.NewTicker(5 * time.Millisecond) // of the bubble
+			defer tick.Stop()
+			for i := 0; ctx.Err() == nil; i++ {
+				<-tick.C
+				flood.Go(func() { _ = try(fmt.Sprintf("user-%d", i), fmt.Sprintf("10.%d.%d.1", i>>8, i&255)) })
+			}
+		})
+		<-time.After(5 * time.Second)
+		begun := time.Now()
+		tries := 1
+		for try("alice", "192.0.2.1") != nil && tries < 10 {
+			<-time.After(3 * time.Second)
+			tries++
+		}
+		if tries > 2 {
+			t.Errorf("she got in at try %d, after %v", tries, time.Since(begun))
+		}
+		stop()
+		flood.Wait()
+	})
+}
+
+// slowly counts what is hashed.
+type slowly struct {
+	mu     sync.Mutex // guards hashed
+	hashed int
+}
+
+func (s *slowly) Derive(context.Context, secret.Value, []byte) ([]byte, error) {
+	<-time.After(40 * time.Millisecond) // of the bubble
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.hashed++
+	return make([]byte, password.KeySize), nil
+}
+
+func TestACrowdThatIsCleanHasAHalfOfEachWorkerAndWhoIsKnownGoesFirst(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		count := &slowly{}
+		h := password.New(count)
+		ctx, stop := context.WithTimeout(t.Context(), 8*time.Second)
+		defer stop()
+		var all sync.WaitGroup
+		for range 60 {
+			all.Go(func() {
+				for ctx.Err() == nil {
+					_, _ = h.Verify(ctx, password.Turn{Name: "crowd", Rank: password.Clean}, kept(""), right)
+				}
+			})
+		}
+		all.Go(func() {
+			<-time.After(4 * time.Second)
+			begun := time.Now() // of the bubble
+			if _, err := h.Verify(ctx, password.Turn{Name: "known"}, kept(""), right); err != nil || time.Since(begun) > 100*time.Millisecond {
+				t.Errorf("who is known waited %v: %v", time.Since(begun), err)
+			}
+		})
+		all.Wait()
+		if most := 8 * 1000 / 80 * password.Workers(); count.hashed > most+5 || count.hashed < most/2 {
+			t.Errorf("%d were hashed in 8 s, not about %d", count.hashed, most)
 		}
 	})
 }

@@ -2,7 +2,7 @@
 //
 // It promises that of any number of tries at once no more than the limit come through; that who guesses too often waits,
 // each time twice as long; that a wait holds for the address from which the guesses came, and never for their victim at
-// another; and that its memory is bounded.
+// another; that who goes on trying in vain can be refused before it is known what is tried; and that its memory is bounded.
 package throttle
 
 import (
@@ -37,7 +37,8 @@ type Throttle struct {
 	mu        sync.Mutex // guards all below
 	each      map[pair]*count
 	addresses map[netip.Prefix]*count
-	known     map[pair]time.Time // where a name was right before
+	known     map[pair]time.Time   // where a name was right before
+	familiar  map[netip.Prefix]int // how many of known are from there
 }
 
 type pair struct {
@@ -53,11 +54,13 @@ type count struct {
 	waits  int       // how many waits there were in a row
 	begun  int       // tries that have not passed, those included that were not looked at
 	open   int       // tries that are on their way
+	sent   time.Time // when one was last sent away that was not looked at
+	paid   time.Time // when the tries that came to nothing are forgotten, at one each vainEvery
 }
 
 // New makes a Throttle.
 func New(l Limits, now func() time.Time) *Throttle {
-	return &Throttle{limits: l, now: now, each: map[pair]*count{}, addresses: map[netip.Prefix]*count{}, known: map[pair]time.Time{}}
+	return &Throttle{limits: l, now: now, each: map[pair]*count{}, addresses: map[netip.Prefix]*count{}, known: map[pair]time.Time{}, familiar: map[netip.Prefix]int{}}
 }
 
 // Try is one try that was let through. It counts as failed until it has Passed.
@@ -80,6 +83,7 @@ func (t *Throttle) Begin(name, address string) (*Try, error) {
 	one := counted(t.each, p, t.limits.Each, now, t.limits)
 	all := counted(t.addresses, p.from, t.limits.Address, now, t.limits)
 	_, known := t.known[p]
+	all.pay(now)
 	for _, c := range []*count{one, all} {
 		if now.Before(c.until) && (c == one || !known) { // others' guesses do not lock out who was right before from the same address
 			return nil, errs.E(wire.Exhausted, "too many tries from here: wait %s, or try from elsewhere", readable(c.until.Sub(now)))
@@ -132,9 +136,23 @@ func (y *Try) Passed() {
 	if c, ok := t.addresses[y.pair.from]; ok {
 		c.takeBack(t.limits.Address)
 		c.begun = max(0, c.begun-1)
+		c.paid = c.paid.Add(-vainEvery)
 	}
-	makeRoom(t.known, func(time.Time) bool { return false })
-	t.known[y.pair] = t.now()
+	t.remember(y.pair)
+}
+
+// remember keeps where a name was right. With mu held.
+func (t *Throttle) remember(p pair) {
+	if _, ok := t.known[p]; !ok {
+		if makeRoom(t.known, func(time.Time) bool { return false }) {
+			clear(t.familiar)
+			for kept := range t.known {
+				t.familiar[kept.from]++
+			}
+		}
+		t.familiar[p.from]++
+	}
+	t.known[p] = t.now()
 }
 
 // Void takes the try back without having been right: it was not looked at.
@@ -151,6 +169,7 @@ func (y *Try) Void() {
 	}
 	if c, ok := t.addresses[y.pair.from]; ok {
 		c.takeBack(t.limits.Address)
+		c.sent = t.now()
 	}
 }
 
@@ -199,9 +218,9 @@ func counted[K comparable](all map[K]*count, key K, limit int, now time.Time, l 
 }
 
 // makeRoom makes a tenth of the room at a time, so that a flood of new names does not cost a look at all for each.
-func makeRoom[K comparable, V any](all map[K]V, stale func(V) bool) {
+func makeRoom[K comparable, V any](all map[K]V, stale func(V) bool) (made bool) {
 	if len(all) < maxCounts {
-		return
+		return false
 	}
 	for key, v := range all {
 		if stale(v) {
@@ -210,10 +229,11 @@ func makeRoom[K comparable, V any](all map[K]V, stale func(V) bool) {
 	}
 	for key := range all { // any: Go's order is random
 		if len(all) <= maxCounts*9/10 {
-			return
+			break
 		}
 		delete(all, key)
 	}
+	return true
 }
 
 // network is what one has who has an address: the address, of IPv6 the network of 64 bits.
@@ -244,5 +264,5 @@ func readable(d time.Duration) string {
 func (t *Throttle) Size() int {
 	t.mu.Lock()
 	defer t.mu.Unlock()
-	return len(t.each) + len(t.addresses) + len(t.known)
+	return len(t.each) + len(t.addresses) + len(t.known) + len(t.familiar)
 }
