@@ -140,8 +140,8 @@ func (t *tunnel) connect(stream mux.Stream, rule policy.Rule) error {
 	if err != nil {
 		return err
 	}
-	defer target.Close()                                                                //nolint:errcheck // what it carried is through, or is broken off
-	_, _, _ = mux.Pipe(limited{t.ctx, stream, t.there}, limited{t.ctx, target, t.back}) // its ends know
+	defer target.Close()                                                      //nolint:errcheck // what it carried is through, or is broken off
+	_, _, _ = mux.Pipe(t.limited(stream, t.there), t.limited(target, t.back)) // its ends know
 	return nil
 }
 
@@ -186,25 +186,19 @@ func (t *tunnel) resolve(ctx context.Context, host string) ([]netip.Addr, error)
 	return t.tunnels.config.Resolve(ctx, host)
 }
 
-// limited keeps to a rate.
-type limited struct {
-	ctx context.Context // of the tunnel: a Read has none
-	mux.Half
-	limiter *rate.Limiter
-}
-
-func (l limited) Read(b []byte) (int, error) {
-	n, err := l.Half.Read(b)
-	if n > 0 && l.limiter != nil {
-		if wait := l.limiter.WaitN(l.ctx, n); wait != nil {
-			return n, wait
-		}
+// limited keeps to a rate; nil: to none.
+func (t *tunnel) limited(c mux.Half, to *rate.Limiter) mux.Half {
+	if to == nil {
+		return c
 	}
-	return n, err
-}
-
-// Reset breaks off what is below.
-func (l limited) Reset() error {
-	mux.Break(l.Half)
-	return nil
+	return mux.Metered{Half: c, Passed: func(n int) error {
+		for n > 0 {
+			some := min(n, to.Burst())
+			if err := to.WaitN(t.ctx, some); err != nil {
+				return err
+			}
+			n -= some
+		}
+		return nil
+	}}
 }

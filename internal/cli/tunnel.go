@@ -254,5 +254,5 @@ func (inv *invocation) carry(ctx context.Context, p *passage, conn net.Conn, met
 	defer s.Close()
 	meter.open.Add(1)
 	defer meter.open.Add(-1)
-	_, _, _ = mux.Pipe(counted{conn.(*net.TCPConn), &meter.sent}, counted{s, &meter.received}) //nolint:forcetypeassert // it came from a TCP listener
+	_, _, _ = mux.Pipe(counted(conn.(*net.TCPConn), &meter.sent), counted(s, &meter.received)) //nolint:forcetypeassert // it came from a TCP listener
 }

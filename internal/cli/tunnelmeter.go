@@ -49,19 +49,9 @@ func size(n int64) string {
 }
 
 // counted counts what is read.
-type counted struct {
-	mux.Half
-	bytes *atomic.Int64
-}
-
-func (c counted) Read(b []byte) (int, error) {
-	n, err := c.Half.Read(b)
-	c.bytes.Add(int64(n))
-	return n, err
-}
-
-// Reset breaks off what is below.
-func (c counted) Reset() error {
-	mux.Break(c.Half)
-	return nil
+func counted(c mux.Half, bytes *atomic.Int64) mux.Half {
+	return mux.Metered{Half: c, Passed: func(n int) error {
+		bytes.Add(int64(n))
+		return nil
+	}}
 }

@@ -16,23 +16,67 @@ type conn struct {
 
 var _ Stream = (*conn)(nil)
 
-func (c *conn) Read(b []byte) (int, error) {
+func (c *conn) Read(b []byte) (n int, err error) {
 	c.session.mu.Lock()
 	defer c.session.mu.Unlock()
+	err = c.wait(len(b) > 0, func(now time.Time) (bool, error) {
+		n, err = c.session.table.read(c.stream, b, now)
+		return n > 0, err
+	})
+	return n, err
+}
+
+// give is Read without copying: it waits for data, and appends chunks of it to into as far as that has room.
+func (c *conn) give(into []*chunk) (_ []*chunk, err error) {
+	c.session.mu.Lock()
+	defer c.session.mu.Unlock()
+	err = c.wait(true, func(now time.Time) (bool, error) {
+		into, err = c.session.table.give(c.stream, into, now)
+		return len(into) > 0, err
+	})
+	return into, err
+}
+
+// wait tries to read until something has come. The session is locked.
+func (c *conn) wait(waits bool, try func(now time.Time) (bool, error)) error {
 	for {
 		if c.readBy.over() {
-			return 0, os.ErrDeadlineExceeded
+			return os.ErrDeadlineExceeded
 		}
 		before := len(c.session.table.control)
-		n, err := c.session.table.read(c.stream, b, time.Now())
+		some, err := try(time.Now())
 		if len(c.session.table.control) != before {
 			c.session.work.Signal()
 		}
-		if n > 0 || err != nil || len(b) == 0 {
-			return n, err
+		if some || err != nil || !waits {
+			return err
 		}
 		c.stream.changed.Wait()
 	}
+}
+
+// take is Write without copying. The chunks are the stream's, or free, whatever comes of it.
+func (c *conn) take(some []*chunk) error {
+	c.session.mu.Lock()
+	defer c.session.mu.Unlock()
+	for i := 0; i < len(some); {
+		if c.writeBy.over() {
+			free(some[i:])
+			return os.ErrDeadlineExceeded
+		}
+		taken, err := c.session.table.take(c.stream, some[i], time.Now())
+		switch {
+		case err != nil:
+			free(some[i:])
+			return err
+		case taken:
+			i++
+			c.session.work.Signal()
+		default:
+			c.stream.changed.Wait()
+		}
+	}
+	return nil
 }
 
 func (c *conn) Write(b []byte) (written int, err error) {

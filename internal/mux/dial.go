@@ -42,7 +42,7 @@ func Dial(ctx context.Context, d Door) (*websocket.Conn, error) {
 	ctx, cancel := context.WithTimeout(ctx, dialTimeout)
 	defer cancel()
 	dialer := websocket.Dialer{
-		Proxy: d.Proxy, TLSClientConfig: secureTLS(d.TLS), ReadBufferSize: Buffer, WriteBufferSize: Buffer, WriteBufferPool: &buffers,
+		Proxy: d.Proxy, TLSClientConfig: secureTLS(d.TLS), ReadBufferSize: Buffer, WriteBufferPool: &buffers,
 		Subprotocols: []string{wire.TunnelProtocol}, NetDialContext: dialTCP, HandshakeTimeout: dialTimeout,
 	}
 	if dialer.Proxy == nil {
@@ -61,11 +61,7 @@ func Dial(ctx context.Context, d Door) (*websocket.Conn, error) {
 
 func dialTCP(ctx context.Context, network, addr string) (net.Conn, error) {
 	d := net.Dialer{Control: tuneSocket}
-	c, err := d.DialContext(ctx, network, addr)
-	if tcp, ok := c.(*net.TCPConn); ok {
-		return &gatherer{TCPConn: tcp}, err
-	}
-	return c, err
+	return d.DialContext(ctx, network, addr)
 }
 
 func secureTLS(given *tls.Config) *tls.Config {

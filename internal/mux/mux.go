@@ -62,13 +62,15 @@ type Session interface {
 	Done() <-chan struct{}
 }
 
-// Config bounds a session. All of it is required but Ping.
+// Config bounds a session. All of it is required but Ping and Upgraded.
 type Config struct {
 	// Streams is the most that the other side may have open; 0: it opens none.
 	Streams int
 	// Window is the most of one stream that this side keeps unread; Budget is the most of all streams beyond the first
 	// 256 KiB of each.
 	Window, Budget int
+	// Upgraded says that this side has accepted the WebSocket: the side that dialled masks what it sends.
+	Upgraded bool
 	// Ping is how long the other side may say nothing before it is asked: after twice that in silence the session is over.
 	// Default 10 s.
 	Ping time.Duration
@@ -76,9 +78,9 @@ type Config struct {
 
 const defaultPing = 10 * time.Second
 
-// Buffer is the size of the read and write buffers that a WebSocket below a session should have: gorilla cuts what it sends
-// at its buffer.
-const Buffer = 16 << 10
+// Buffer is the size of the read buffer that a WebSocket below a session should have. Heads are read through it; what is
+// larger comes past it, without being copied once more.
+const Buffer = 512
 
 // Client makes the session of the side that dialled as a user, or that asks a device.
 func Client(ws *websocket.Conn, c Config) (Session, error) { return newSession(ws, c, true), nil }

@@ -35,6 +35,7 @@ var config = mux.Config{Streams: 64, Window: 1 << 20, Budget: 4 << 20}
 func pair(t testing.TB, client, server mux.Config) (mux.Session, mux.Session) {
 	t.Helper()
 	ws, other := sockets(t)
+	server.Upgraded = true
 	a, errA := mux.Client(ws, client)
 	b, errB := mux.Server(other, server)
 	if errA != nil || errB != nil {
@@ -48,7 +49,7 @@ func pair(t testing.TB, client, server mux.Config) (mux.Session, mux.Session) {
 func sockets(t testing.TB) (client, server *websocket.Conn) {
 	t.Helper()
 	got := make(chan *websocket.Conn, 1)
-	up := websocket.Upgrader{Subprotocols: []string{wire.TunnelProtocol}, ReadBufferSize: mux.Buffer, WriteBufferSize: mux.Buffer}
+	up := websocket.Upgrader{Subprotocols: []string{wire.TunnelProtocol}, ReadBufferSize: mux.Buffer}
 	srv := httptest.NewUnstartedServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		if r.Header.Get("Authorization") != "Bearer open" {
 			http.Error(w, "no", http.StatusUnauthorized)

@@ -24,17 +24,24 @@ type Half interface {
 	CloseWrite() error
 }
 
-// piece is what an encrypted stream writes at once, so that each of its records fits into one frame. A direction that
-// fills its buffer gets a larger one, for fewer and larger steps.
-const (
-	piece       = maxData - 32
-	largePieces = 4 * piece
-)
+// Metered is a connection of which each piece that came is told before it goes on: to count it, or to have it wait.
+type Metered struct {
+	Half
+	Passed func(n int) error
+}
 
-var (
-	copyBuffers  = sync.Pool{New: func() any { return new([piece]byte) }}
-	largeBuffers = sync.Pool{New: func() any { return new([largePieces]byte) }}
-)
+// Reset breaks off what is below.
+func (m Metered) Reset() error {
+	Break(m.Half)
+	return nil
+}
+
+// piece is how much is read at once of what is no stream of ours: it fits into one frame, and so does a record of an
+// encrypted stream that holds it.
+const piece = maxData - 32
+
+// pieces is how many are taken on at once.
+const pieces = 4
 
 func forward(to, from Half) (n int64, err error) {
 	n, err = copyAll(to, from)
@@ -48,39 +55,104 @@ func forward(to, from Half) (n int64, err error) {
 	return n, err
 }
 
-func copyAll(to io.Writer, from io.Reader) (int64, error) {
-	buffer := copyBuffers.Get().(*[piece]byte) //nolint:forcetypeassert // nothing else is put there
-	n, full, err := copyWhile(to, from, buffer[:], true)
-	copyBuffers.Put(buffer)
-	if !full || err != nil {
-		return n, err
+func copyAll(to, from Half) (n int64, err error) {
+	passed := func(int) error { return nil }
+	if m, ok := from.(Metered); ok {
+		from, passed = m.Half, m.Passed
 	}
-	large := largeBuffers.Get().(*[largePieces]byte) //nolint:forcetypeassert // as above
-	defer largeBuffers.Put(large)
-	more, _, err := copyWhile(to, from, large[:], false)
-	return n + more, err
-}
-
-// copyWhile copies to the end, or until a read has filled the buffer where that is asked for.
-func copyWhile(to io.Writer, from io.Reader, buffer []byte, untilFull bool) (n int64, full bool, err error) {
+	if m, ok := to.(Metered); ok {
+		to = m.Half
+	}
+	give, take := giverOf(from), takerOf(to)
+	var space [pieces]*chunk
 	for {
-		got, errRead := from.Read(buffer)
-		if got > 0 {
-			written, err := to.Write(buffer[:got])
-			n += int64(written)
-			if err != nil {
-				return n, false, err
-			}
+		some, errRead := give(space[:0])
+		size := sizeOf(some)
+		if size > 0 {
+			err = passed(size)
 		}
+		if size == 0 || err != nil {
+			free(some)
+		} else {
+			err = take(some)
+		}
+		if err != nil {
+			return n, err
+		}
+		n += int64(size)
 		if errRead != nil {
 			if errors.Is(errRead, io.EOF) {
 				errRead = nil
 			}
-			return n, false, errRead
+			return n, errRead
 		}
-		if untilFull && got == len(buffer) {
-			return n, true, nil
+	}
+}
+
+// giverOf gives what waits for data of a connection and gives it in as many chunks as there is room for.
+func giverOf(from net.Conn) func([]*chunk) ([]*chunk, error) {
+	if c, ok := from.(*conn); ok {
+		return c.give
+	}
+	if c, ok := from.(*net.TCPConn); ok {
+		if several := scatterOf(c); several != nil {
+			return several.give
 		}
+	}
+	return func(into []*chunk) ([]*chunk, error) {
+		c := newChunk()
+		n, err := from.Read(c.bytes[:piece])
+		c.last = n
+		return append(into, c), err
+	}
+}
+
+// takerOf gives what writes chunks to a connection. They are the connection's then.
+func takerOf(to net.Conn) func([]*chunk) error {
+	switch c := to.(type) {
+	case *conn:
+		return c.take
+	case *net.TCPConn:
+		space := make([][]byte, 0, pieces)
+		return func(some []*chunk) error {
+			defer free(some)
+			all := net.Buffers(space)
+			for _, one := range some {
+				all = append(all, one.bytes[one.first:one.last])
+			}
+			_, err := all.WriteTo(c)
+			return err
+		}
+	}
+	return func(some []*chunk) error {
+		defer free(some)
+		for _, one := range some {
+			if _, err := to.Write(one.bytes[one.first:one.last]); err != nil {
+				return err
+			}
+		}
+		return nil
+	}
+}
+
+func scatterOf(c *net.TCPConn) *scatter {
+	socket, err := c.SyscallConn()
+	if err != nil {
+		return nil
+	}
+	return newScatter(socket)
+}
+
+func sizeOf(some []*chunk) (n int) {
+	for _, c := range some {
+		n += c.last - c.first
+	}
+	return n
+}
+
+func free(some []*chunk) {
+	for _, c := range some {
+		chunks.Put(c)
 	}
 }
 

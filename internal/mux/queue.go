@@ -38,16 +38,39 @@ func (q *queue) write(b []byte) {
 
 // give puts a chunk at the end, or copies it where that saves room, and returns one that is free.
 func (q *queue) give(c *chunk) *chunk {
+	if q.add(c) {
+		return newChunk()
+	}
+	c.first, c.last = 0, 0
+	return c
+}
+
+// add puts a chunk at the end, or copies it where that saves room. It reports whether the chunk is the queue's now.
+func (q *queue) add(c *chunk) bool {
 	if len(q.chunks) > 0 {
 		if tail := q.chunks[len(q.chunks)-1]; len(tail.bytes)-tail.last >= c.last-c.first {
 			q.write(c.bytes[c.first:c.last])
-			c.first, c.last = 0, 0
-			return c
+			return false
 		}
 	}
 	q.chunks = append(q.chunks, c)
 	q.size += c.last - c.first
-	return newChunk()
+	return true
+}
+
+// pop moves chunks from the front to into, as many as there is room for.
+func (q *queue) pop(into []*chunk) []*chunk {
+	for len(q.chunks) > 0 && len(into) < cap(into) {
+		c := q.chunks[0]
+		q.chunks[0] = nil
+		q.chunks = q.chunks[1:]
+		q.size -= c.last - c.first
+		into = append(into, c)
+	}
+	if len(q.chunks) == 0 {
+		q.chunks = nil
+	}
+	return into
 }
 
 // read moves bytes from the front to b.

@@ -76,7 +76,7 @@ func (t *table) compose(b []byte, now time.Time) []byte {
 		if room < want && len(b) > 0 {
 			break // it goes out in one piece, in the next message
 		}
-		b = t.take(s, b, min(want, room), now)
+		b = t.send(s, b, min(want, room), now)
 	}
 	if t.pace.due(now, t.ping) {
 		t.ping = false
@@ -86,8 +86,8 @@ func (t *table) compose(b []byte, now time.Time) []byte {
 	return b
 }
 
-// take appends a frame of a stream.
-func (t *table) take(s *stream, b []byte, n int, now time.Time) []byte {
+// send appends a frame of a stream.
+func (t *table) send(s *stream, b []byte, n int, now time.Time) []byte {
 	if s.out.size == 0 {
 		s.ended = true
 		b = frame{kind: kindEnd, stream: s.id}.append(b)

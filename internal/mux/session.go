@@ -5,6 +5,7 @@ import (
 	"encoding/binary"
 	"errors"
 	"io"
+	"runtime"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -30,6 +31,7 @@ const (
 // clock. They end with it, and Close waits for them.
 type session struct {
 	ws       *websocket.Conn
+	sender   *sender // of the one that writes
 	ping     time.Duration
 	heard    atomic.Int64 // when something came, Unix nanoseconds
 	done     chan struct{}
@@ -53,7 +55,8 @@ func newSession(ws *websocket.Conn, c Config, client bool) *session {
 	s.table.ping = true // to learn how long the way takes
 	s.heard.Store(time.Now().UnixNano())
 	ws.SetReadLimit(maxMessage)
-	tune(ws.NetConn())
+	s.sender = newSender(ws.NetConn(), !c.Upgraded)
+	tune(s.sender.socket)
 	s.wg.Go(func() { s.end(s.read(), false) })
 	s.written.Go(s.write)
 	s.wg.Go(s.watch)
@@ -147,20 +150,25 @@ func cutOff(err error) error {
 	return err
 }
 
-// write writes what is due until the session is over. What is there at once goes to the system in large pieces where the
-// connection can gather it.
+// write writes what is due until the session is over. Who has more to send is let run before packets go out that are not full.
 func (s *session) write() {
-	b := make([]byte, 0, message)
-	below := gathererOf(s.ws.NetConn())
+	var space [headRoom + message]byte
+	let := false // others were let run
 	for last := false; !last; {
 		var more bool
-		b, more, last = s.due(b[:0], !below.holds())
-		err := below.hold(more)
-		if err == nil && len(b) > 0 {
-			_ = s.ws.SetWriteDeadline(time.Now().Add(writeTimeout)) // it only notes the time
-			err = s.ws.WriteMessage(websocket.BinaryMessage, b)
+		var b []byte
+		b, more, last = s.due(space[headRoom:headRoom], !s.sender.holds)
+		if len(b) == 0 {
+			if let = !let && !last; let {
+				runtime.Gosched()
+			} else {
+				s.sender.hold(false)
+			}
+			continue
 		}
-		if err != nil {
+		let = false
+		s.sender.hold(!last && (more || len(b) > message/2))
+		if err := s.sender.send(space[:headRoom+len(b)]); err != nil {
 			s.end(err, false)
 			return
 		}

@@ -1,9 +1,6 @@
 package mux
 
-import (
-	"net"
-	"syscall"
-)
+import "syscall"
 
 const (
 	tcpNotSentLowat = 25
@@ -21,19 +18,20 @@ func tuneSocket(_, _ string, c syscall.RawConn) error {
 	})
 }
 
-// tune does the same to the socket below a connection that somebody else has accepted.
-func tune(c net.Conn) {
-	for c != nil {
-		if raw, ok := c.(syscall.Conn); ok {
-			if r, err := raw.SyscallConn(); err == nil {
-				_ = tuneSocket("", "", r)
-			}
-			return
-		}
-		below, ok := c.(interface{ NetConn() net.Conn })
-		if !ok {
-			return
-		}
-		c = below.NetConn()
+// tune does the same to the socket of a connection that somebody else has accepted.
+func tune(socket syscall.RawConn) {
+	if socket != nil {
+		_ = tuneSocket("", "", socket)
 	}
+}
+
+// cork has the kernel keep what does not fill a packet, for 200 ms at most, or send what it has kept.
+func cork(socket syscall.RawConn, on bool) {
+	value := 0
+	if on {
+		value = 1
+	}
+	_ = socket.Control(func(fd uintptr) {
+		_ = syscall.SetsockoptInt(int(fd), syscall.IPPROTO_TCP, syscall.TCP_CORK, value) //nolint:gosec // a descriptor is small
+	})
 }

@@ -2,11 +2,10 @@
 
 package mux
 
-import (
-	"net"
-	"syscall"
-)
+import "syscall"
 
 func tuneSocket(_, _ string, _ syscall.RawConn) error { return nil }
 
-func tune(net.Conn) {}
+func tune(syscall.RawConn) {}
+
+func cork(syscall.RawConn, bool) {}

@@ -126,6 +126,24 @@ func (t *table) write(s *stream, b []byte, now time.Time) (int, error) {
 	return n, nil
 }
 
+// take takes a chunk where there is room, and reports whether there is.
+func (t *table) take(s *stream, c *chunk, now time.Time) (bool, error) {
+	if s.broken != nil {
+		return false, s.broken
+	}
+	if s.ending {
+		return false, io.ErrClosedPipe
+	}
+	if s.out.size+c.last-c.first > queued {
+		return false, nil
+	}
+	if !s.out.add(c) {
+		chunks.Put(c)
+	}
+	t.list(s, now)
+	return true, nil
+}
+
 // end has the stream end once all that was written is sent.
 func (t *table) end(s *stream, now time.Time) {
 	if s.broken == nil && !s.ending {
@@ -137,18 +155,29 @@ func (t *table) end(s *stream, now time.Time) {
 // read gives what has come. It gives nothing where nothing has, without an error.
 func (t *table) read(s *stream, b []byte, now time.Time) (int, error) {
 	n := s.in.read(b)
-	if n > 0 {
+	return n, t.consumed(s, n, now)
+}
+
+// give is read without copying, as far as into has room.
+func (t *table) give(s *stream, into []*chunk, now time.Time) ([]*chunk, error) {
+	before := s.in.size
+	into = s.in.pop(into)
+	return into, t.consumed(s, before-s.in.size, now)
+}
+
+// consumed notes what was read; nothing may be the end.
+func (t *table) consumed(s *stream, n int, now time.Time) error {
+	switch {
+	case n > 0:
 		s.consumed += n
 		t.grant(s, now)
-		return n, nil
-	}
-	switch {
+		return nil
 	case s.closed:
-		return 0, io.ErrClosedPipe
+		return io.ErrClosedPipe
 	case s.peerEnded:
-		return 0, io.EOF
+		return io.EOF
 	default:
-		return 0, s.broken
+		return s.broken
 	}
 }
 

@@ -120,17 +120,51 @@ func (w *world) write(side int, s *stream, n int) {
 	for i := range b {
 		b[i] = pattern(side, s.id, f.written+i)
 	}
-	n, err := w.sides[side].write(s, b, w.now)
+	n, err := w.put(side, s, b)
 	if err != nil && !f.ended && !f.cut && w.taken[s.id] {
 		w.t.Fatalf("stream %d cannot be written: %v", s.id, err)
 	}
 	f.written += n
 }
 
+// put writes, by copying or by chunks.
+func (w *world) put(side int, s *stream, b []byte) (n int, err error) {
+	if w.IntN(2) == 0 {
+		return w.sides[side].write(s, b, w.now)
+	}
+	for taken := true; n < len(b); {
+		c := newChunk()
+		c.first = w.IntN(100)
+		c.last = c.first + copy(c.bytes[c.first:], b[n:])
+		size := c.last - c.first
+		if taken, err = w.sides[side].take(s, c, w.now); err != nil || !taken {
+			return n, err
+		}
+		n += size
+	}
+	return n, nil
+}
+
+// get reads, by copying or by chunks.
+func (w *world) get(side int, s *stream, b []byte) (n int, err error) {
+	if w.IntN(2) == 0 {
+		return w.sides[side].read(s, b, w.now)
+	}
+	if len(b) < pieces*len(chunk{}.bytes) {
+		return w.sides[side].read(s, b, w.now)
+	}
+	some, err := w.sides[side].give(s, make([]*chunk, 0, pieces), w.now)
+	for _, c := range some {
+		n += copy(b[n:], c.bytes[c.first:c.last])
+	}
+	free(some)
+	return n, err
+}
+
 func (w *world) read(side int, s *stream, most int) {
 	f := w.flows[1-side][s.id]
 	b := make([]byte, most)
-	n, err := w.sides[side].read(s, b, w.now)
+	n, err := w.get(side, s, b)
 	for i := range n {
 		if b[i] != pattern(1-side, s.id, f.read+i) {
 			w.t.Fatalf("stream %d has another byte at %d", s.id, f.read+i)

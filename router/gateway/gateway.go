@@ -122,7 +122,7 @@ func New(c Config) *Gateway {
 	return &Gateway{
 		config: c, group: lifecycle.NewGroup(context.Background()), tunnels: map[string]*tunnel{}, doors: map[[sha256.Size]byte]door{},
 		up: websocket.Upgrader{
-			HandshakeTimeout: 10 * time.Second, ReadBufferSize: mux.Buffer, WriteBufferSize: mux.Buffer, WriteBufferPool: &sync.Pool{},
+			HandshakeTimeout: 10 * time.Second, ReadBufferSize: mux.Buffer, WriteBufferPool: &sync.Pool{},
 			Subprotocols: []string{wire.TunnelProtocol}, CheckOrigin: func(r *http.Request) bool { return len(r.Header.Values("Origin")) == 0 },
 		},
 	}

@@ -94,7 +94,7 @@ var _ net.Conn = (*insideStream)(nil)
 // Write writes at the rate that the tunnel may have.
 func (s *insideStream) Write(b []byte) (written int, err error) {
 	for first := true; first || len(b) > 0; first = false {
-		n, err := s.Stream.Write(b[:min(len(b), mux.Buffer)])
+		n, err := s.Stream.Write(b[:min(len(b), step)])
 		written, b = written+n, b[n:]
 		if err == nil {
 			err = s.tunnel.passed(&s.tunnel.there, n)

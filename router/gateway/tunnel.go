@@ -19,6 +19,8 @@ const (
 	look = 500 * time.Millisecond
 	// tellTimeout bounds what Events may take once a tunnel is over.
 	tellTimeout = 5 * time.Second
+	// step is how much goes through at once where there is a rate.
+	step = 16 << 10
 	// What the gateway keeps of streams that are not read.
 	window = 16 << 20
 	memory = 32 << 20
@@ -60,7 +62,7 @@ func newTunnel(g *Gateway, p Pass) *tunnel {
 		t.inside = newInside(t)
 	}
 	if p.Rate > 0 {
-		burst := int(max(mux.Buffer, min(p.Rate/8, 1<<20)))
+		burst := int(max(step, min(p.Rate/8, 1<<20)))
 		t.there.limiter, t.back.limiter = rate.NewLimiter(rate.Limit(p.Rate), burst), rate.NewLimiter(rate.Limit(p.Rate), burst)
 	}
 	return t
@@ -159,11 +161,11 @@ func (t *tunnel) talk(userSocket, deviceSocket *websocket.Conn) time.Time {
 		return time.Time{}
 	}
 	ping := t.gateway.config.Ping
-	device, err := mux.Client(deviceSocket, mux.Config{Window: window, Budget: memory, Ping: ping})
+	device, err := mux.Client(deviceSocket, mux.Config{Upgraded: true, Window: window, Budget: memory, Ping: ping})
 	sessions := []mux.Session{device}
 	if err == nil && t.inside == nil {
 		var user mux.Session
-		user, err = mux.Server(userSocket, mux.Config{Streams: t.pass.MaxStreams, Window: window, Budget: memory, Ping: ping})
+		user, err = mux.Server(userSocket, mux.Config{Upgraded: true, Streams: t.pass.MaxStreams, Window: window, Budget: memory, Ping: ping})
 		sessions = append(sessions, user)
 	}
 	began := time.Now()
@@ -256,7 +258,9 @@ func (t *tunnel) accept(user, device mux.Session, wg *sync.WaitGroup) {
 				_ = from.Reset()
 				return
 			}
-			_, _, _ = mux.Pipe(&metered{from, t, &t.there}, &metered{to, t, &t.back}) // its ends know
+			there := func(n int) error { return t.passed(&t.there, n) }
+			back := func(n int) error { return t.passed(&t.back, n) }
+			_, _, _ = mux.Pipe(mux.Metered{Half: from, Passed: there}, mux.Metered{Half: to, Passed: back}) // its ends know
 			_ = from.Close()
 			_ = to.Close()
 		})

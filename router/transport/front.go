@@ -245,6 +245,9 @@ func (c *passed) Read(p []byte) (int, error) {
 	return n, nil
 }
 
+// NetConn gives the connection itself, for what is set of a socket.
+func (c *passed) NetConn() net.Conn { return c.Conn }
+
 // CloseWrite closes the writing half.
 func (c *passed) CloseWrite() error {
 	closeWrite(c.Conn)

@@ -130,6 +130,9 @@ func (c *guarded) settle() {
 	}
 }
 
+// NetConn gives the connection itself, for what is set of a socket.
+func (c *guarded) NetConn() net.Conn { return c.Conn }
+
 // CloseWrite closes the writing half.
 func (c *guarded) CloseWrite() error {
 	if h, ok := c.Conn.(interface{ CloseWrite() error }); ok {

@@ -29,6 +29,7 @@ type proxy struct {
 const (
 	idleConn = time.Minute
 	maxHead  = 256 << 10 // of an application's answer
+	buffer   = 16 << 10  // of a connection
 	maxHints = 16        // answers before the answer
 )
 
@@ -122,7 +123,7 @@ func (a *Apps) newProxy(name string, v Visit, session mux.Session) *proxy {
 	transport := &http.Transport{
 		DialContext:        func(ctx context.Context, _, _ string) (net.Conn, error) { return session.Open(ctx) },
 		DisableCompression: true, MaxConnsPerHost: max(1, v.Streams), MaxIdleConnsPerHost: max(1, min(v.Streams, 8)), IdleConnTimeout: idleConn,
-		MaxResponseHeaderBytes: maxHead, ReadBufferSize: mux.Buffer, WriteBufferSize: mux.Buffer, ExpectContinueTimeout: time.Second,
+		MaxResponseHeaderBytes: maxHead, ReadBufferSize: buffer, WriteBufferSize: buffer, ExpectContinueTimeout: time.Second,
 	}
 	return &proxy{session: session, transport: transport, Handler: &httputil.ReverseProxy{
 		Transport: transport, FlushInterval: -1, BufferPool: buffers{}, ErrorLog: slog.NewLogLogger(a.Log.With(logkey.Tunnel, v.Tunnel).Handler(), slog.LevelDebug),

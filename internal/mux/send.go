@@ -1,0 +1,104 @@
+package mux
+
+import (
+	"crypto/rand"
+	"crypto/subtle"
+	"encoding/binary"
+	"net"
+	"syscall"
+	"time"
+
+	"github.com/gorilla/websocket"
+)
+
+// sender writes messages to a WebSocket past gorilla, which copies each into a buffer of its own and masks it word by word: a
+// message is given with room for its head, so that both are one TLS record. Other goroutines of gorilla's may write control
+// frames in between, because each Write of a TLS connection is whole.
+//
+// While more is to come it has the kernel keep what does not fill a packet: each record would be a packet otherwise, and wake
+// who reads it.
+type sender struct {
+	conn   net.Conn
+	masks  bool // as the side that dialled must
+	key    [maskBlock]byte
+	socket syscall.RawConn // nil: packets cannot be held back
+	holds  bool
+}
+
+const (
+	// headRoom is what the head of a WebSocket message takes at most: 2 bytes, a length of 2 and a key of 4.
+	headRoom   = 8
+	maskBlock  = 1 << 10
+	finBinary  = 0x80 | websocket.BinaryMessage
+	isMasked   = 0x80
+	longLength = 126
+)
+
+func newSender(conn net.Conn, masks bool) *sender {
+	return &sender{conn: conn, masks: masks, socket: socketBelow(conn)}
+}
+
+// send writes one message: what follows the headRoom bytes at the beginning of b.
+func (s *sender) send(b []byte) error {
+	if err := s.conn.SetWriteDeadline(time.Now().Add(writeTimeout)); err != nil {
+		return err
+	}
+	_, err := s.conn.Write(s.frame(b))
+	return err
+}
+
+// frame writes the head before what follows the first headRoom bytes of b, and gives both.
+func (s *sender) frame(b []byte) []byte {
+	length := len(b) - headRoom
+	var head [headRoom]byte
+	h := append(head[:0], finBinary, byte(length))
+	if length >= longLength {
+		h[1] = longLength
+		h = binary.BigEndian.AppendUint16(h, uint16(length)) //nolint:gosec // no message is longer
+	}
+	if s.masks {
+		h[1] |= isMasked
+		_, _ = rand.Read(s.key[:4]) // it never fails
+		h = append(h, s.key[:4]...)
+		s.mask(b[headRoom:])
+	}
+	copy(b[headRoom-len(h):], h)
+	return b[headRoom-len(h):]
+}
+
+// mask hides b, or shows it again, with the key at the beginning of s.key.
+func (s *sender) mask(b []byte) {
+	for n := 4; n < min(maskBlock, len(b)); n *= 2 {
+		copy(s.key[n:], s.key[:n])
+	}
+	for len(b) > 0 {
+		b = b[subtle.XORBytes(b, b, s.key[:min(maskBlock, len(b))]):]
+	}
+}
+
+// hold has the kernel keep what does not fill a packet, or send it.
+func (s *sender) hold(on bool) {
+	if s.socket != nil && s.holds != on {
+		s.holds = on
+		cork(s.socket, on)
+	}
+}
+
+// socketBelow finds the socket below a connection; nil where there is none.
+func socketBelow(c net.Conn) syscall.RawConn {
+	for c != nil {
+		if raw, ok := c.(syscall.Conn); ok {
+			socket, err := raw.SyscallConn()
+			if err != nil {
+				return nil
+			}
+			return socket
+		}
+		below, ok := c.(interface{ NetConn() net.Conn })
+		if !ok {
+			return nil
+		}
+		c = below.NetConn()
+	}
+	return nil
+}

@@ -1,0 +1,72 @@
+package mux
+
+import (
+	"bytes"
+	"net/http"
+	"net/http/httptest"
+	"strings"
+	"testing"
+
+	"github.com/gorilla/websocket"
+)
+
+// What is written past gorilla is read by gorilla, which refuses a frame that is masked, or not, where it should not be.
+func TestAnotherImplementationReadsWhatASenderWrites(t *testing.T) {
+	t.Parallel()
+	accepted := make(chan *websocket.Conn, 1)
+	srv := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		var up websocket.Upgrader
+		if ws, err := up.Upgrade(w, r, nil); err != nil {
+			t.Error(err)
+		} else {
+			accepted <- ws
+		}
+	}))
+	defer srv.Close()
+	dialled, response, err := websocket.DefaultDialer.Dial("ws"+strings.TrimPrefix(srv.URL, "http"), nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	_ = response.Body.Close()
+	defer dialled.Close()
+	other := <-accepted
+	defer other.Close()
+	carries(t, newSender(dialled.NetConn(), true), other)
+	carries(t, newSender(other.NetConn(), false), dialled)
+}
+
+func carries(t *testing.T, from *sender, to *websocket.Conn) {
+	t.Helper()
+	sizes := []int{1, 3, 4, 5, 124, 125, 126, 127, 128, 1023, 1024, 1025, 2047, 5000, message - 1, message}
+	go func() {
+		for i, size := range sizes {
+			from.hold(i%3 != 0)
+			if err := from.send(append(make([]byte, headRoom, headRoom+message), patterned(size)...)); err != nil {
+				t.Error(err)
+			}
+		}
+		from.hold(false)
+	}()
+	for _, size := range sizes {
+		kind, got, err := to.ReadMessage()
+		if err != nil || kind != websocket.BinaryMessage || !bytes.Equal(got, patterned(size)) {
+			t.Fatalf("masked %t, %d bytes: got %d of kind %d (%v)", from.masks, size, len(got), kind, err)
+		}
+	}
+}
+
+func patterned(size int) []byte {
+	b := make([]byte, size)
+	for i := range b {
+		b[i] = byte(i * 7)
+	}
+	return b
+}
+
+func TestAMessageWithItsHeadFillsOneRecord(t *testing.T) {
+	t.Parallel()
+	s := &sender{masks: true}
+	if n := len(s.frame(make([]byte, headRoom+message))); n > 16<<10 || n < 16<<10-headRoom {
+		t.Errorf("%d bytes", n)
+	}
+}
