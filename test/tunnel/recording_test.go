@@ -410,3 +410,58 @@ func TestAProjectDemandsRecordings(t *testing.T) {
 		t.Errorf("a connection that is to be recorded: %d", code)
 	}
 }
+
+// What is typed is recorded where the device's owner says so, and nowhere else: it has passwords in it.
+func TestWhatIsTypedIsRecordedOnlyWhereTheDeviceSaysSo(t *testing.T) {
+	t.Parallel()
+	for name, c := range map[string]struct {
+		policy string
+		typed  bool
+	}{
+		"recorder-7": {strings.Replace(recordShells, "recording: required}", "recording: required, record_input: true}", 1), true},
+		"recorder-8": {recordShells, false},
+	} {
+		s := newStation(t, "plant-a", name, c.policy)
+		if out, told, code := shared.run(t, nil, "hush-42\n", "ssh", s.name, `read -r word; echo "${#word} letters"`); code != 0 || out != "7 letters\n" {
+			t.Fatalf("%s: %q, %q, %d", name, out, told, code)
+		}
+		one := s.one(func(r recorded) bool { return r.State == "complete" })
+		whole, _, code := shared.run(t, nil, "", "recording", "export", one.ID)
+		if code != 0 || strings.Contains(whole, "hush-42") != c.typed || strings.Contains(whole, `"i", "hush-42`) != c.typed || !strings.Contains(whole, "7 letters") {
+			t.Errorf("%s: %s", name, whole)
+		}
+		if text, _, _ := shared.run(t, nil, "", "recording", "export", one.ID, "--format", "text"); strings.Contains(text, "hush-42") {
+			t.Errorf("%s: what is typed is shown as if it had been shown: %s", name, text)
+		}
+	}
+}
+
+// Whoever has seen enough presses Ctrl-C, and has the terminal as it was.
+func TestCtrlCEndsAPlaybackAndLeavesTheTerminalAsItWas(t *testing.T) {
+	t.Parallel()
+	s := newStation(t, "plant-a", "recorder-9", allowShells)
+	if _, told, code := shared.run(t, nil, "", "ssh", s.name, "--record", `printf '\033[?1049h\033[?25lone'; sleep 0.3; echo two`); code != 0 {
+		t.Fatalf("%q, %d", told, code)
+	}
+	one := s.one(func(r recorded) bool { return r.State == "complete" })
+	played := attend(t, "recording", "play", one.ID, "--speed", "0.001", "--idle-limit", "0") // the next word comes in minutes
+	played.await(t, "one")
+	if _, err := played.at.WriteString("\x03"); err != nil {
+		t.Fatal(err)
+	}
+	played.await(t, cast.Restore)
+	played.await(t, "interrupted")
+	if err := played.command.Wait(); err == nil || strings.Contains(played.shown.String(), "two") {
+		t.Errorf("%v: %q", err, played.shown)
+	}
+}
+
+// What a device says comes as it is; a form of output would be a promise that nobody keeps.
+func TestWhatADeviceSaysHasNoFormOfOutput(t *testing.T) {
+	t.Parallel()
+	for _, args := range [][]string{{"ssh", press, "true"}, {"ssh", press, "--stdio", "127.0.0.1:1"}, {"recording", "play", "X.1"}, {"recording", "export", "X.1"}} {
+		if out, told, code := shared.run(t, nil, "", append(args, "-o", "json")...); code != 2 || out != "" || !strings.Contains(told, "as it is") {
+			t.Errorf("%v: %d, %q, %q", args, code, out, told)
+		}
+	}
+}
