@@ -67,18 +67,16 @@ func installationRows(i httpapi.Installation) [][]string {
 
 func (inv *invocation) appInstallations() *cobra.Command {
 	var project string
-	c := listing(inv, "installations --project P", "List what a project has installed", arguments(0, 0), func(c *cobra.Command, _ []string) (string, error) {
-		return path("projects", project, "installations"), required(c, "project")
+	return ofProject(listing(inv, "installations --project PROJECT", "List what a project has installed", nil, func(*cobra.Command, []string) (string, error) {
+		return path("projects", project, "installations"), nil
 	}, []string{"INSTALLATION", "STATE", "REALM"}, func(i httpapi.Installation) []string {
 		return []string{i.Project + "/" + i.App + "@" + string(i.Stage), i.State, i.Realm}
-	})
-	c.Flags().StringVar(&project, "project", "", "project")
-	return c
+	}), &project, true)
 }
 
 func (inv *invocation) appInstall() *cobra.Command {
 	var project, stage, template string
-	c := acting(inv, "install APP --project P --stage prod --template FILE", "Install an app: its realm, schema, credentials and tables, or nothing", arguments(1, 1),
+	c := acting(inv, "install APP --project PROJECT --stage prod --template FILE", "Install an app: its realm, schema, credentials and tables, or nothing", arguments(1, 1),
 		func(c *cobra.Command, args []string) (request, error) {
 			if err := required(c, "project", "stage", "template"); err != nil {
 				return request{}, err
@@ -115,7 +113,7 @@ func (inv *invocation) readTemplate(file string) ([]byte, error) {
 func (inv *invocation) appUninstall() *cobra.Command {
 	var project, stage string
 	var export bool
-	c := acting(inv, "uninstall APP --project P --stage prod", "Remove an installation: its realm, then its data", arguments(1, 1),
+	c := acting(inv, "uninstall APP --project PROJECT --stage prod", "Remove an installation: its realm, then its data", arguments(1, 1),
 		func(c *cobra.Command, args []string) (request, error) {
 			if err := required(c, "project", "stage"); err != nil {
 				return request{}, err

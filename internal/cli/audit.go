@@ -75,7 +75,7 @@ func (inv *invocation) auditList() *cobra.Command {
 	var limit int
 	var follow bool
 	c := &cobra.Command{
-		Use: "list", Short: "List what was done, newest first", Args: arguments(0, 0),
+		Use: "list [--project PROJECT]", Short: "List what was done, newest first",
 		Example: "  bulkhead audit list --project plant-a --since 24h\n  bulkhead audit list --severity warning --follow",
 	}
 	filter.flags(c)
@@ -105,7 +105,7 @@ func (inv *invocation) auditList() *cobra.Command {
 			return t
 		})
 	}
-	return c
+	return ofProject(c, &filter.project, false)
 }
 
 func fetchEntries(ctx context.Context, api *client, query url.Values, limit int) ([]audit.Entry, error) {

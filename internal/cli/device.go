@@ -39,13 +39,11 @@ func (inv *invocation) deviceCommand() *cobra.Command {
 
 func (inv *invocation) deviceList() *cobra.Command {
 	var project string
-	c := listing(inv, "list --project P", "List a project's devices", arguments(0, 0), func(c *cobra.Command, _ []string) (string, error) {
-		return path("projects", project, "devices"), required(c, "project")
+	return ofProject(listing(inv, "list --project PROJECT", "List a project's devices", nil, func(*cobra.Command, []string) (string, error) {
+		return path("projects", project, "devices"), nil
 	}, []string{"NAME", "KEY", "SERIAL", "SUSPENDED", "CREATED"}, func(d httpapi.Device) []string {
 		return []string{d.Name, d.Key.String(), string(d.Serial), yesNo(d.Suspended), when(d.CreatedAt)}
-	})
-	c.Flags().StringVar(&project, "project", "", "project")
-	return c
+	}), &project, true)
 }
 
 // find looks up a device by any of its names, and gives its path.
@@ -106,7 +104,7 @@ func (inv *invocation) deviceUpdate() *cobra.Command {
 func (inv *invocation) deviceCreate() *cobra.Command {
 	var project, flashFile string
 	c := &cobra.Command{
-		Use: "create NAME --project P --flash-file FILE", Short: "Create a device and write its flash file, once", Args: arguments(1, 1),
+		Use: "create NAME --project PROJECT --flash-file FILE", Short: "Create a device and write its flash file, once", Args: arguments(1, 1),
 		Example: "  bulkhead device create press-7 --project plant-a --flash-file press-7.flash\n  bulkhead-agent run --flash-file press-7.flash",
 	}
 	c.Flags().StringVar(&project, "project", "", "project")

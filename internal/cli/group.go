@@ -45,14 +45,9 @@ func (inv *invocation) groupCommand() *cobra.Command {
 
 func (inv *invocation) groupList() *cobra.Command {
 	var project string
-	c := listing(inv, "list --project PROJECT", "List the groups of a project", arguments(0, 0), func(c *cobra.Command, _ []string) (string, error) {
-		if project == "" {
-			return "", usage(c, "--project is needed")
-		}
+	return ofProject(listing(inv, "list --project PROJECT", "List the groups of a project", nil, func(*cobra.Command, []string) (string, error) {
 		return path("projects", project, "groups"), nil
-	}, []string{"NAME", "KEY", "TITLE"}, func(g httpapi.Group) []string { return []string{g.Name, g.Key.String(), g.Title} })
-	c.Flags().StringVar(&project, "project", "", "project, by name or key")
-	return c
+	}, []string{"NAME", "KEY", "TITLE"}, func(g httpapi.Group) []string { return []string{g.Name, g.Key.String(), g.Title} }), &project, true)
 }
 
 func (inv *invocation) groupCreate() *cobra.Command {

@@ -27,12 +27,13 @@ func reach(m httpapi.Member) string {
 }
 
 func (inv *invocation) memberCommand() *cobra.Command {
+	var project string
 	return group("member", "Members of a project, and its owners",
-		listing(inv, "list PROJECT", "List a project's members", arguments(1, 1), func(_ *cobra.Command, args []string) (string, error) {
-			return path("projects", args[0], "members"), nil
+		ofProject(listing(inv, "list --project PROJECT", "List a project's members", nil, func(*cobra.Command, []string) (string, error) {
+			return path("projects", project, "members"), nil
 		}, []string{"USER", "KEY", "KIND", "REACHES", "SUSPENDED"}, func(m httpapi.Member) []string {
 			return []string{called(m.Principal), m.Principal.Key.String(), m.Principal.Kind, reach(m), yesNo(m.Principal.Suspended)}
-		}),
+		}), &project, true),
 		inv.memberAdd(), inv.memberLimit(),
 		acting[none](inv, "remove PROJECT USER", "Take somebody out of a project, with all that they were granted in it", arguments(2, 2), func(_ *cobra.Command, args []string) (request, error) {
 			return request{method: http.MethodDelete, path: path("projects", args[0], "members", args[1])}, nil
@@ -96,17 +97,18 @@ func transferRows(t httpapi.Transfer) [][]string {
 
 func (inv *invocation) ownerCommand() *cobra.Command {
 	var keep bool
+	var project string
 	offer := acting(inv, "offer PROJECT USER", "Offer a project to a new owner, who has it on accepting", arguments(2, 2), func(_ *cobra.Command, args []string) (request, error) {
 		body := httpapi.TransferCreate{To: args[1], Keep: keep}
 		return request{method: http.MethodPost, path: path("projects", args[0], "transfers"), body: body}, nil
 	}, transferRows)
 	offer.Flags().BoolVar(&keep, "keep", false, "stay an owner too")
 	return group("owner", "Owners of a project",
-		listing(inv, "list PROJECT", "List who owns a project", arguments(1, 1), func(_ *cobra.Command, args []string) (string, error) {
-			return path("projects", args[0], "owners"), nil
+		ofProject(listing(inv, "list --project PROJECT", "List who owns a project", nil, func(*cobra.Command, []string) (string, error) {
+			return path("projects", project, "owners"), nil
 		}, []string{"USER", "KEY", "SINCE"}, func(o httpapi.Owner) []string {
 			return []string{called(o.Principal), o.Principal.Key.String(), when(o.Since)}
-		}),
+		}), &project, true),
 		offer,
 		listing(inv, "offers", "List the projects that you are offered", arguments(0, 0), at("transfers"), []string{"OFFER", "PROJECT", "FROM", "UNTIL"}, func(t httpapi.Transfer) []string {
 			return []string{t.Key.String(), t.Project, called(t.From), when(t.ExpiresAt)}

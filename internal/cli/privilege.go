@@ -41,11 +41,8 @@ func (inv *invocation) privilegeCatalogue() *cobra.Command {
 
 func (inv *invocation) privilegeList() *cobra.Command {
 	var project, who string
-	c := &cobra.Command{Use: "list --project PROJECT", Short: "List what was granted in a project, as far as you may know of it", Args: arguments(0, 0)}
+	c := &cobra.Command{Use: "list --project PROJECT", Short: "List what was granted in a project, as far as you may know of it"}
 	c.RunE = func(c *cobra.Command, _ []string) error {
-		if project == "" {
-			return usage(c, "--project is needed")
-		}
 		api, err := inv.client()
 		if err != nil {
 			return err
@@ -63,9 +60,8 @@ func (inv *invocation) privilegeList() *cobra.Command {
 			return t
 		})
 	}
-	c.Flags().StringVar(&project, "project", "", "project, by name or key")
 	c.Flags().StringVar(&who, "user", "", "only what was granted to this user or service account")
-	return c
+	return ofProject(c, &project, true)
 }
 
 // is reports whether people call somebody so.

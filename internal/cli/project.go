@@ -25,7 +25,7 @@ func (inv *invocation) projectCommand() *cobra.Command {
 			return []string{p.Name, p.Key.String(), p.DeviceRealm, when(p.CreatedAt)}
 		}),
 		acting(inv, "show PROJECT", "Show a project", arguments(1, 1), one(http.MethodGet), projectRows),
-		inv.projectCreate(), inv.projectUpdate(),
+		inv.projectCreate(), inv.projectUpdate(), inv.quotaCommand(),
 		acting[none](inv, "delete PROJECT", "Delete a project with its devices, installations and data", arguments(1, 1), one(http.MethodDelete), nil),
 	)
 }

@@ -35,10 +35,10 @@ func (inv *invocation) providerCommand() *cobra.Command {
 		}
 	}
 	c := group("provider", "OpenID Connect providers with which users log in, of the server or of a project",
-		listing(inv, "list", "List providers", arguments(0, 0), func(*cobra.Command, []string) (string, error) { return providerPath(project), nil },
+		ofProject(listing(inv, "list [--project PROJECT]", "List providers", nil, func(*cobra.Command, []string) (string, error) { return providerPath(project), nil },
 			[]string{"NAME", "KEY", "TITLE", "ISSUER", "SUSPENDED"}, func(p httpapi.Provider) []string {
 				return []string{p.Name, p.Key.String(), p.Title, p.Issuer, yesNo(p.Suspended)}
-			}),
+			}), &project, false),
 		acting(inv, "show PROVIDER", "Show a provider, with what it has to be told of this server", arguments(1, 1), one(http.MethodGet), providerRows),
 		inv.providerCreate(&project), inv.providerUpdate(&project), inv.providerDemand(&project),
 		acting[none](inv, "delete PROVIDER", "Delete a provider; its users cannot log in any more", arguments(1, 1), one(http.MethodDelete), nil),

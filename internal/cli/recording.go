@@ -26,13 +26,9 @@ func (inv *invocation) recordingCommand() *cobra.Command {
 
 func (inv *invocation) recordingList() *cobra.Command {
 	var project, device string
-	c := &cobra.Command{Use: "list --project P", Short: "List the newest 500 recordings of a project", Args: arguments(0, 0)}
-	c.Flags().StringVar(&project, "project", "", "project")
+	c := &cobra.Command{Use: "list --project PROJECT", Short: "List the newest 500 recordings of a project"}
 	c.Flags().StringVar(&device, "device", "", "only of this device of the project")
 	c.RunE = func(c *cobra.Command, _ []string) error {
-		if err := required(c, "project"); err != nil {
-			return err
-		}
 		api, err := inv.client()
 		if err != nil {
 			return err
@@ -53,7 +49,7 @@ func (inv *invocation) recordingList() *cobra.Command {
 			return t
 		})
 	}
-	return c
+	return ofProject(c, &project, true)
 }
 
 const signerUsage = "fingerprint of the key with which the device signed it, where that is not the one which is known here"

@@ -50,13 +50,9 @@ func readableBy(t httpapi.Tunnel) string {
 func (inv *invocation) tunnelList() *cobra.Command {
 	var project string
 	var all bool
-	c := &cobra.Command{Use: "list --project P", Short: "List the tunnels of a project that have not ended", Args: arguments(0, 0)}
-	c.Flags().StringVar(&project, "project", "", "project")
+	c := &cobra.Command{Use: "list --project PROJECT", Short: "List the tunnels of a project that have not ended"}
 	c.Flags().BoolVar(&all, "all", false, "also those that have ended, the newest 500")
 	c.RunE = func(c *cobra.Command, _ []string) error {
-		if err := required(c, "project"); err != nil {
-			return err
-		}
 		api, err := inv.client()
 		if err != nil {
 			return err
@@ -75,7 +71,7 @@ func (inv *invocation) tunnelList() *cobra.Command {
 			return t
 		})
 	}
-	return c
+	return ofProject(c, &project, true)
 }
 
 func (inv *invocation) tunnelExtend() *cobra.Command {

@@ -37,17 +37,6 @@ func (m *tunnelMeter) show(ctx context.Context, inv *invocation) {
 	}
 }
 
-func size(n int64) string {
-	switch {
-	case n >= 1<<20:
-		return fmt.Sprintf("%.1f MiB", float64(n)/(1<<20))
-	case n >= 1<<10:
-		return fmt.Sprintf("%.1f KiB", float64(n)/(1<<10))
-	default:
-		return fmt.Sprintf("%d B", n)
-	}
-}
-
 // counted counts what is read.
 func counted(c mux.Half, bytes *atomic.Int64) mux.Half {
 	return mux.Metered{Half: c, Passed: func(n int) error {

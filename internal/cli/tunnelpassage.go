@@ -7,6 +7,7 @@ import (
 	"time"
 
 	"bulkhead/backend/httpapi"
+	"bulkhead/backend/remote"
 	"bulkhead/internal/errs"
 	"bulkhead/internal/mux"
 	"bulkhead/internal/secret"
@@ -157,14 +158,7 @@ func (p *passage) explain(ctx context.Context) error {
 			break
 		}
 		if t.Ended != "" {
-			why = map[string]string{
-				"user_left": "this end was lost", "device_left": "the device has gone", "idle": "nothing went through for a while", "expired": "its time is up",
-				"closed": "somebody closed it", "revoked": "the right to it was taken, or the device was suspended", "login_ended": "the login ended",
-				"shutdown": "the server stopped", "server_restarted": "the server stopped",
-			}[t.Ended]
-			if why == "" {
-				why = t.Ended
-			}
+			why = remote.Why(t.Ended)
 			break
 		}
 		select {
