@@ -111,8 +111,8 @@ func TestATunnelAsksForThePrivilegesOnItsDevice(t *testing.T) {
 	shell := must[httpapi.Tunnel](s, 201, "POST", "/projects/plant-a/devices/press-1/terminals", httpapi.TerminalCreate{})
 	w.take()
 	want := map[string][]wire.Flag{
-		"get-tunnel": {wire.DeviceRead}, "open-tunnel": {wire.DeviceRead, wire.DeviceTerminal}, "approve-tunnel": {wire.DeviceTunnel, wire.DeviceTerminal},
-		"deny-tunnel": {wire.DeviceTunnel, wire.DeviceTerminal}, "extend-tunnel": {wire.DeviceRead, wire.DeviceTerminal}, "close-tunnel": {wire.DeviceRead},
+		"get-tunnel": {wire.DeviceRead}, "open-tunnel": {wire.DeviceRead, wire.DeviceTerminal}, "approve-tunnel": {wire.DeviceRead, wire.DeviceTerminal},
+		"deny-tunnel": {wire.DeviceRead, wire.DeviceTerminal}, "extend-tunnel": {wire.DeviceRead, wire.DeviceTerminal}, "close-tunnel": {wire.DeviceRead},
 	}
 	for _, op := range operations(t, s) {
 		if !strings.Contains(op.path, "{tunnel}") {
