@@ -21,8 +21,26 @@ socket.onmessage = (e) => { shown.textContent = 'answers: ' + e.data; };
 socket.onclose = () => { shown.textContent = 'ended'; };
 </script></body></html>`))
 
-// application is what a device might show to who stands beside it.
-func application(t *testing.T) string {
+// elsewhere is a site that is none of ours.
+func elsewhere(t *testing.T) string {
+	t.Helper()
+	s := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {
+		w.Header().Set("Content-Type", "text/html; charset=utf-8")
+		_, _ = w.Write([]byte(`<!doctype html><title>Elsewhere</title><link rel="icon" href="data:,"><h1>Elsewhere</h1>`))
+	}))
+	t.Cleanup(s.Close)
+	return s.URL
+}
+
+// worker is a service worker that keeps the addresses it is asked for.
+func worker(w http.ResponseWriter, _ *http.Request) {
+	w.Header().Set("Content-Type", "text/javascript")
+	w.Header().Set("Service-Worker-Allowed", "/")
+	_, _ = w.Write([]byte(`onfetch = () => {};`))
+}
+
+// application is what a device might show to who stands beside it. From /away it leads to another site.
+func application(t *testing.T, away string) string {
 	t.Helper()
 	var up websocket.Upgrader // it wants the origin of its own host
 	mux := http.NewServeMux()
@@ -36,6 +54,9 @@ func application(t *testing.T) string {
 	}
 	mux.HandleFunc("GET /home", show)
 	mux.HandleFunc("POST /send", show)
+	mux.Handle("GET /away", http.RedirectHandler(away, http.StatusFound))
+	mux.HandleFunc("GET /worker.js", worker)
+	mux.HandleFunc("GET /folder/worker.js", worker)
 	mux.HandleFunc("/ws", func(w http.ResponseWriter, r *http.Request) {
 		ws, err := up.Upgrade(w, r, nil)
 		if err != nil {

@@ -49,7 +49,7 @@ export async function browser(run, options = {}) {
 }
 
 class Tab {
-  // guest is the origin of another site on whose pages the browser may be; what those do is theirs.
+  // guest is the origin of another site on whose pages the browser may be, or several; what those do is theirs.
   constructor(page, faults, guest) {
     this.page = page;
     this.guest = guest;
@@ -73,7 +73,7 @@ class Tab {
   }
 
   abroad(url) {
-    return this.guest !== undefined && URL.canParse(url) && new URL(url).origin === this.guest;
+    return URL.canParse(url) && [this.guest].flat().includes(new URL(url).origin);
   }
 
   // ready tells a violation of the policy even where the console would not.

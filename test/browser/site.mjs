@@ -32,9 +32,38 @@ async function works(tab, url) {
   await tab.page.locator('#socket', { hasText: 'answers: hello' }).waitFor();
 }
 
+// opened opens a tunnel to the application.
+async function opened(key) {
+  const asked = await as(key, 'POST', '/projects/plant-a/devices/press-1/tunnels', { target: world.application });
+  const { entry_url, tunnel } = await as(key, 'POST', `/tunnels/${asked.id}/open`, {});
+  return { id: asked.id, entry_url, url: tunnel.url };
+}
+
 async function admitted(tab) {
   await tab.heading('Open a web application');
   await tab.says('This server can read what is shown and typed');
+}
+
+// attack does from the page of an application what would reach its neighbour, or the ways in.
+async function attack(tab, neighbour) {
+  const got = await tab.page.evaluate(async (url) => {
+    const visit = '__Host-bulkhead-visit';
+    localStorage.setItem('mine', 'x');
+    document.cookie = 'mine=x';
+    for (const domain of ['', '; Domain=tunnel.localhost', '; Domain=localhost']) document.cookie = `${visit}=x; Path=/; Secure${domain}`;
+    const socket = new WebSocket(`${url.replace('https', 'wss')}/ws`);
+    const opens = new Promise((done) => { socket.onopen = () => done('opened'); socket.onerror = () => done('refused'); });
+    const frame = document.createElement('iframe');
+    const shown = new Promise((done) => { frame.onload = () => done(frame.contentDocument === null ? 'closed' : 'read'); });
+    frame.src = `${url}/home`;
+    document.body.append(frame);
+    const script = await fetch(`${url}/home`, { credentials: 'include' }).then(() => 'read', () => 'refused');
+    const worker = (path, options) => navigator.serviceWorker.register(path, options).then((r) => new URL(r.scope).pathname, () => 'refused');
+    const workers = [await worker('/worker.js'), await worker('/folder/worker.js', { scope: '/' }), await worker('/folder/worker.js')];
+    return { visit: document.cookie.includes(visit), socket: await opens, frame: await shown, script, workers };
+  }, neighbour);
+  const want = { visit: false, socket: 'refused', frame: 'closed', script: 'refused', workers: ['refused', 'refused', '/folder/'] };
+  must(JSON.stringify(got) === JSON.stringify(want), `an attack: ${JSON.stringify(got)}`);
 }
 
 const forget = (tab, url) => tab.page.context().clearCookies({ domain: new URL(url).hostname });
@@ -45,15 +74,13 @@ await browser(async (tab) => {
   await api('POST', '/api/v1/projects/plant-a/members', { principal: who.name });
   await api('POST', '/api/v1/grants', { principal: who.name, asset: `device:${device}`, flags: ['device.read', 'device.tunnel'] });
   const key = await made(tab);
-  const asked = await as(key, 'POST', '/projects/plant-a/devices/press-1/tunnels', { target: world.application });
-  const opened = await as(key, 'POST', `/tunnels/${asked.id}/open`, {});
-  const { url } = opened.tunnel;
+  const { id, entry_url, url } = await opened(key);
   tab.guest = url;
-  await tab.page.goto(opened.entry_url);
+  await tab.page.goto(entry_url);
   await works(tab, `${url}/home`);
   must(await tab.page.evaluate(() => document.cookie) === 'own=of-the-app', 'the page sees another cookie than its own');
   await forget(tab, url);
-  await tab.page.goto(opened.entry_url);
+  await tab.page.goto(entry_url);
   await admitted(tab);
   step('the link of the command line leads to the application, once');
 
@@ -82,6 +109,29 @@ await browser(async (tab) => {
   await works(tab, `${url}/home`);
   step('who is not logged in is led through the login, and follows the redirects of the application');
 
+  await forget(tab, url);
+  await tab.page.goto(`${url}/away`);
+  await admitted(tab);
+  await tab.press('Open');
+  await tab.page.waitForURL(`${world.away}/`).catch((e) => { throw new Error(`at ${tab.page.url()}: ${e.message}`); });
+  await tab.heading('Elsewhere');
+  step('an application whose first page leads to another site is entered all the same');
+
+  const other = await opened(key);
+  tab.guest = [url, other.url];
+  await tab.page.goto(other.entry_url);
+  await works(tab, `${other.url}/home`);
+  tab.refusals.push(403);
+  await attack(tab, url);
+  await tab.page.goto(other.entry_url); // a way in that nobody keeps: it was used, and leads on
+  await works(tab, `${other.url}/home`);
+  tab.refusals.pop();
+  await as(key, 'DELETE', `/tunnels/${other.id}`);
+  await tab.page.goto(`${url}/home`);
+  await works(tab, `${url}/home`);
+  must(await tab.page.evaluate(() => localStorage.length === 0 && !document.cookie.includes('mine')), 'what a neighbour keeps is here');
+  step('an application reaches no neighbour below the same domain, and sees no way in');
+
   await tab.page.getByRole('button', { name: 'Send' }).click();
   await tab.page.getByText('sent: a word').waitFor();
   step('the application works: its scripts, forms and WebSockets');
@@ -98,7 +148,7 @@ await browser(async (tab) => {
   step('nobody else enters, whoever they are');
 
   await works(tab, `${url}/send`);
-  await as(key, 'DELETE', `/tunnels/${asked.id}`);
+  await as(key, 'DELETE', `/tunnels/${id}`);
   await tab.page.locator('#socket', { hasText: 'ended' }).waitFor();
   await tab.refused(404, async () => {
     await tab.page.goto(url);

@@ -23,11 +23,30 @@ async function run(tab, command, pattern) {
   await shows(tab, pattern);
 }
 
-async function ask(tab, on = device) {
+async function ask(tab, on = device, record = false) {
   await tab.go(`/terminal/${on}`);
   await tab.heading(`Terminal on ${on}`);
+  if (record) await tab.page.getByLabel('Record what is shown').check();
   await tab.page.getByLabel('I know that this server can read it').check();
   await tab.press('Open the terminal');
+}
+
+// approve logs a command line in as another person, who approves a tunnel with it.
+async function approve(id, on) {
+  await browser(async (other) => {
+    await other.ready();
+    const who = await enrolled(other);
+    await api('POST', '/api/v1/projects/plant-b/members', { principal: who.name });
+    await grant(who, on);
+    const token = async (path, form) => (await fetch(world.api + path, { method: 'POST', body: new URLSearchParams({ client_id: 'bulkhead-cli', ...form }) })).json();
+    const asked = await token('/oauth/device_authorization', { host_name: 'workbench', client_version: 'bulkhead/1' });
+    await other.go(`/device?code=${asked.user_code}`);
+    await other.press('Approve');
+    await other.heading('Approved');
+    const { access_token } = await token('/oauth/token', { grant_type: 'urn:ietf:params:oauth:grant-type:device_code', device_code: asked.device_code });
+    const answer = await fetch(`${world.api}/api/v1/tunnels/${id}/approve`, { method: 'POST', headers: { Authorization: `Bearer ${access_token}` } });
+    must(answer.ok, `approving: ${answer.status} ${await answer.text()}`);
+  });
 }
 
 async function open(tab) {
@@ -138,6 +157,19 @@ await browser(async (tab) => {
   await tab.heading('The terminal has ended');
   await tab.says('The approval was denied.');
   step('a page that waits for an approval goes on by itself');
+
+  await ask(tab, oven, true);
+  await tab.heading('Waiting for an approval');
+  const id = tab.path().split('/').at(-1);
+  await approve(id, oven);
+  await tab.heading(oven);
+  await shows(tab, /[#$]\s*$/m);
+  await run(tab, 'echo r$((1))ecorded', /^r1ecorded/m);
+  await tab.page.keyboard.type('exit\n', { delay: 1 });
+  await state(tab, 'The shell has ended.');
+  const kept = (await api('GET', '/api/v1/projects/plant-b/recordings')).items.filter((r) => r.id === `${id}.1`);
+  must(kept.length === 1 && kept[0].state === 'complete', `recorded: ${JSON.stringify(kept)}`);
+  step('when another person approves, the page opens the shell, which is recorded as was asked');
 
   await open(tab);
   await api('POST', '/api/v1/grants/revoke', { principal: who.name, asset: `device:${device}`, flags: ['device.terminal'] });
