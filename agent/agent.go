@@ -103,6 +103,7 @@ func (a *Agent) Run(ctx context.Context) {
 	a.board.enter(a.config.Flash.DeviceRealm, "")
 	a.assign(group.Context(), a.memory.Assignments)
 	group.Go(a.writeStatus)
+	group.Go(giveBack)
 	group.Go(func(ctx context.Context) { a.onCall.Run(ctx, openHost) })
 	group.Go(a.deviceMembership().run)
 

@@ -340,19 +340,22 @@ func TestAnAgentAtRestIsSmall(t *testing.T) {
 		_ = p.Process.Signal(syscall.SIGTERM)
 		_ = p.Wait()
 	}()
-	s.await(t, 25) // 5 seconds of five rows a second each
-	const most = 20 << 10
-	rss := residentKiB(t, p.Process.Pid)
-	t.Logf("resident: %d KiB", rss)
-	if rss > most {
-		t.Errorf("resident: %d KiB, at most %d", rss, most)
+	const most = 12 << 10
+	rss := 0
+	s.await(t, 25) // five rows a second: it has begun all that it does, and given back what its start needed
+	for range 15 {
+		s.await(t, 5)
+		if rss = residentKiB(t, p.Process.Pid); rss <= most {
+			return
+		}
 	}
+	t.Errorf("resident: %d KiB, at most %d", rss, most)
 }
 
 func buildAgent(t *testing.T) string {
 	t.Helper()
 	program := filepath.Join(t.TempDir(), "bulkhead-agent")
-	build := exec.Command("go", "build", "-o", program, "bulkhead/cmd/bulkhead-agent") //nolint:gosec // the agent
+	build := exec.Command("go", "build", "-trimpath", "-ldflags", "-s -w", "-o", program, "bulkhead/cmd/bulkhead-agent") //nolint:gosec // the agent
 	build.Env = append(os.Environ(), "CGO_ENABLED=0")
 	if out, err := build.CombinedOutput(); err != nil {
 		t.Fatalf("%v: %s", err, out)
