@@ -1,6 +1,8 @@
 package router
 
 import (
+	"runtime"
+
 	"bulkhead/router/message"
 )
 
@@ -11,6 +13,7 @@ func challenge(e endpoint, c *message.Challenge) (*message.Authenticate, error) 
 		return nil, err
 	}
 	outbox.Flush()
+	runtime.Gosched() // as others go on the answer comes: to wait for it costs more
 	reply, err := e.Receive()
 	if err != nil {
 		return nil, err

@@ -18,6 +18,7 @@ import (
 
 	"bulkhead/backend/account/password/apart"
 	"bulkhead/internal/errs"
+	"bulkhead/internal/lines"
 	"bulkhead/wire"
 )
 
@@ -36,6 +37,7 @@ type invocation struct {
 	environ []string
 	output  string
 	target  target
+	log     *lines.Writer // nil until something is logged as JSON
 }
 
 // Main runs one command line, without the program's name, and returns its exit code.
@@ -49,6 +51,7 @@ func Main(args, environ []string, streams Streams) int {
 	root := inv.root()
 	root.SetArgs(args)
 	err := root.ExecuteContext(ctx)
+	inv.flushLog()
 	if err == nil {
 		return 0
 	}

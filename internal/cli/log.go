@@ -8,6 +8,7 @@ import (
 	"github.com/lmittmann/tint"
 
 	"bulkhead/internal/config"
+	"bulkhead/internal/lines"
 )
 
 // logger writes to stderr: JSON, or text for a person at a terminal.
@@ -20,7 +21,17 @@ func (inv *invocation) logger(c config.Log) *slog.Logger {
 		plain := lookup(inv.environ, "NO_COLOR") != "" || !isTerminal(inv.Err)
 		return slog.New(tint.NewTextHandler(inv.Err, &tint.Options{Level: level, TimeFormat: time.TimeOnly, NoColor: plain}))
 	}
-	return slog.New(slog.NewJSONHandler(inv.Err, &slog.HandlerOptions{Level: level}))
+	if inv.log == nil {
+		inv.log = lines.New(inv.Err)
+	}
+	return slog.New(slog.NewJSONHandler(inv.log, &slog.HandlerOptions{Level: level}))
+}
+
+// flushLog writes what the log has gathered.
+func (inv *invocation) flushLog() {
+	if inv.log != nil {
+		_ = inv.log.Flush() // there is nowhere else to say so
+	}
 }
 
 func isTerminal(stream any) bool {

@@ -13,6 +13,7 @@
 package authn
 
 import (
+	"bytes"
 	"context"
 	"crypto/x509"
 	"net/netip"
@@ -203,5 +204,8 @@ func (r reason) Error() string { return string(r) }
 
 // appendTimestamp writes the form of time that challenges carry.
 func appendTimestamp(b []byte) []byte {
-	return time.Now().UTC().AppendFormat(b, "2006-01-02T15:04:05.000Z")
+	now := time.Now().UTC()
+	b = bytes.TrimSuffix(now.AppendFormat(b, time.RFC3339), []byte("Z"))
+	millis := now.Nanosecond() / int(time.Millisecond)
+	return append(b, '.', byte('0'+millis/100), byte('0'+millis/10%10), byte('0'+millis%10), 'Z')
 }

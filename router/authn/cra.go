@@ -7,6 +7,7 @@ import (
 	"encoding/base64"
 	"encoding/json"
 	"strconv"
+	"strings"
 
 	"bulkhead/internal/errs"
 	"bulkhead/internal/secret"
@@ -29,22 +30,35 @@ func (a *Authenticator) beginCRA(x *Exchange, c claim) error {
 	return nil
 }
 
-// challenge is what the peer signs. The authid is written by encoding/json, so nothing in it can add a field; all else is of
-// letters and digits.
+// challenge is what the peer signs. The authid is written by encoding/json, so nothing in it can add a field, unless it is of
+// nothing but letters, digits and a few signs, as all else is.
 //
 // It has no salt: secrets are 256 random bits, and a salt would show which principals exist.
 func (c claim) challenge() (string, error) {
-	authid, err := json.Marshal(c.request.AuthID)
+	var space [512]byte
+	b := appendNonce(append(space[:0], `{"nonce":"`...))
+	b, err := appendText(append(b, `","authprovider":"`+Provider+`","authid":`...), c.request.AuthID)
 	if err != nil {
 		return "", err
 	}
-	b := make([]byte, 0, 512)
-	b = appendNonce(append(b, `{"nonce":"`...))
-	b = append(append(b, `","authprovider":"`+Provider+`","authid":`...), authid...)
 	b = appendTimestamp(append(b, `,"timestamp":"`...))
 	b = append(append(b, `","authrole":"`...), c.role()...)
 	b = append(b, `","authmethod":"`+MethodCRA+`","session":`...)
 	return string(append(strconv.AppendUint(b, uint64(c.request.Session), 10), '}')), nil
+}
+
+// appendText writes a text in JSON.
+func appendText(b []byte, text string) ([]byte, error) {
+	if !strings.ContainsFunc(text, unusual) {
+		return append(append(append(b, '"'), text...), '"'), nil
+	}
+	quoted, err := json.Marshal(text)
+	return append(b, quoted...), err
+}
+
+// unusual reports whether a character is none of those that serials and names are made of.
+func unusual(c rune) bool {
+	return (c < 'a' || c > 'z') && (c < 'A' || c > 'Z') && (c < '0' || c > '9') && !strings.ContainsRune("-_.:@/", c)
 }
 
 // proveCRA compares the signature with one by each candidate, in constant time, and with as many by the decoy as make up

@@ -45,8 +45,8 @@ func newThrottle() *throttle {
 func (t *throttle) source(realm, authid string, network netip.Prefix) uint64 {
 	var h maphash.Hash
 	h.SetSeed(t.seed)
-	text, _ := network.MarshalText() // never fails: it has no error to give
-	for _, part := range []string{string(text), realm, authid} {
+	var space [64]byte
+	for _, part := range [...]string{string(network.AppendTo(space[:0])), realm, authid} {
 		var size [8]byte
 		binary.BigEndian.PutUint64(size[:], uint64(len(part)))
 		_, _ = h.Write(size[:])

@@ -29,8 +29,9 @@ type bench struct {
 type size struct {
 	rounds   int
 	round    time.Duration
-	turns    int // rounds where the ratio is that of two small numbers
-	joins    int // sessions of one round
+	turns    int           // rounds where the ratio is that of two small numbers
+	joins    int           // sessions of one round
+	joining  time.Duration // at most, of one round
 	idle     int
 	patterns int
 	settle   time.Duration // before memory is read
@@ -38,8 +39,8 @@ type size struct {
 }
 
 var (
-	fullSize  = size{rounds: 5, round: 1200 * time.Millisecond, turns: 8, joins: 1600, idle: 10_000, patterns: 10_000, settle: 4 * time.Second, limit: 12 * time.Minute}
-	quickSize = size{rounds: 2, round: 300 * time.Millisecond, turns: 6, joins: 1600, idle: 2_000, patterns: 10_000, settle: time.Second, limit: 4 * time.Minute}
+	fullSize  = size{rounds: 5, round: 1200 * time.Millisecond, turns: 16, joins: 800, joining: 400 * time.Millisecond, idle: 10_000, patterns: 10_000, settle: 4 * time.Second, limit: 12 * time.Minute}
+	quickSize = size{rounds: 2, round: 300 * time.Millisecond, turns: 11, joins: 800, joining: 200 * time.Millisecond, idle: 2_000, patterns: 10_000, settle: time.Second, limit: 4 * time.Minute}
 )
 
 func newBench(ctx context.Context, o options) (*bench, error) {
@@ -127,19 +128,19 @@ type contestant struct {
 
 // contest lets the contestants take turns. The first round of each warms up and does not count.
 func (b *bench) contest(ctx context.Context, contestants ...*contestant) error {
-	return b.contestOf(ctx, b.size.rounds, contestants...)
+	return contest(ctx, b.size.rounds, b.size.round, contestants...)
 }
 
-// contestOf is a contest of so many rounds.
-func (b *bench) contestOf(ctx context.Context, rounds int, contestants ...*contestant) error {
+// contest lets the contestants take so many turns of such a length.
+func contest(ctx context.Context, rounds int, length time.Duration, contestants ...*contestant) error {
 	for _, c := range contestants {
-		if _, err := c.round(ctx, b.size.round/3); err != nil {
+		if _, err := c.round(ctx, length/3); err != nil {
 			return err
 		}
 	}
 	for range rounds {
 		for _, c := range contestants {
-			r, err := c.round(ctx, b.size.round)
+			r, err := c.round(ctx, length)
 			if err != nil {
 				return err
 			}

@@ -18,6 +18,7 @@ import (
 	"github.com/prometheus/client_golang/prometheus"
 
 	"bulkhead/internal/heap"
+	"bulkhead/internal/lines"
 	"bulkhead/internal/secret"
 	"bulkhead/realms"
 	"bulkhead/router"
@@ -38,7 +39,7 @@ func run(flags scene.Flags) error {
 		go serveProfiler(flags.Profile)
 	}
 	heap.Reserve(heap.Spare)
-	log := slog.New(slog.NewJSONHandler(os.Stderr, nil))
+	log := slog.New(slog.NewJSONHandler(lines.New(os.Stderr), nil))
 	r, err := router.New(router.Config{Logger: log, Metrics: prometheus.NewRegistry()})
 	if err != nil {
 		return err

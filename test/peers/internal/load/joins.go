@@ -61,7 +61,7 @@ func (j *Joins) Run(ctx context.Context, d time.Duration) (measure.Round, error)
 }
 
 // leaveTime is what a router gets to notice that sessions have ended.
-const leaveTime = 300 * time.Millisecond
+const leaveTime = 150 * time.Millisecond
 
 // Rest ends the sessions of the last Run and lets the router notice.
 func (j *Joins) Rest() {
