@@ -7,6 +7,7 @@ import (
 	"slices"
 	"strings"
 	"time"
+	"unicode"
 	"unicode/utf8"
 
 	"bulkhead/backend/audit"
@@ -22,6 +23,9 @@ const (
 )
 
 const maxKeyName = 100
+
+// unreadable is what would steer a terminal, or turn or hide what is beside it.
+func unreadable(r rune) bool { return !unicode.IsPrint(r) }
 
 const maxScopes = 100
 
@@ -138,8 +142,8 @@ func (q KeyRequest) check() error {
 	switch {
 	case q.Life < time.Minute || q.Life > MaxLife:
 		return errs.E(wire.Invalid, "an API key lives from a minute to a year")
-	case q.Name == "" || q.Name != strings.TrimSpace(q.Name) || utf8.RuneCountInString(q.Name) > maxKeyName:
-		return errs.E(wire.Invalid, "an API key has a name of 1 to %d characters without spaces around it, by which you know it again", maxKeyName)
+	case q.Name == "" || q.Name != strings.TrimSpace(q.Name) || utf8.RuneCountInString(q.Name) > maxKeyName || strings.ContainsFunc(q.Name, unreadable):
+		return errs.E(wire.Invalid, "an API key has a name of 1 to %d characters that can be read, without spaces around it, by which you know it again", maxKeyName)
 	case len(q.Scopes) == 0 || len(q.Scopes) > maxScopes:
 		return errs.E(wire.Invalid, "an API key has 1 to %d scopes: the privileges that it may use, or *", maxScopes)
 	case slices.ContainsFunc(q.Scopes, func(f wire.Flag) bool { return f != AllScopes && !f.Known() }):

@@ -279,7 +279,7 @@ func TestKeysThatCannotBeMade(t *testing.T) {
 	for _, try := range []struct {
 		name string
 		life time.Duration
-	}{{"", 0}, {" x", 0}, {"x ", 0}, {strings.Repeat("x", 101), 0}, {"x", time.Second}, {"x", -1}, {"x", 366 * 24 * time.Hour}} {
+	}{{"", 0}, {" x", 0}, {"x ", 0}, {strings.Repeat("x", 101), 0}, {"\x1b[2Jx", 0}, {"a\u202eb", 0}, {"a\u200bb", 0}, {"x", time.Second}, {"x", -1}, {"x", 366 * 24 * time.Hour}} {
 		_, _, err := s.Create(t.Context(), s.root, someone, s.wish(try.name, try.life))
 		kind(t, err, wire.Invalid)
 	}

@@ -281,14 +281,14 @@ func TestAPolicyHoldsForRequestsThatCameBefore(t *testing.T) {
 func TestWhatADeviceRefusesIsOnRecordInWordsThatCanBeRead(t *testing.T) {
 	t.Parallel()
 	s := newStage(t)
-	s.far.refuse = errs.E(wire.Denied, "no\x00\x1b[2J\xff way %s", strings.Repeat("x", 1000))
+	s.far.refuse = errs.E(wire.Denied, "no\x00\x1b[2J\xff \u009b2J \u202eyaw\u2066 a\u200bt\ufeff all %s", strings.Repeat("x", 1000))
 	tunnel := s.request(person("7"))
 	_, err := s.OpenTunnel(t.Context(), person("7"), tunnel.ID, remote.UserEnd{Key: fingerprint})
-	if errs.KindOf(err) != wire.Denied || strings.ContainsAny(errs.UserText(err), "\x00\x1b") {
+	if errs.KindOf(err) != wire.Denied || strings.ContainsAny(errs.UserText(err), "\x00\x1b\u009b\u202e\u2066\u200b\ufeff") {
 		t.Errorf("got %v", err)
 	}
 	s.Closed(t.Context(), tunnel.ID, remote.Closing{Reason: s.far.reason(tunnel.ID)})
-	if got := s.state(tunnel.ID); got.State != remote.Closed || !strings.HasPrefix(got.Ended, "refused: ") || len(got.Ended) > 500 {
+	if got := s.state(tunnel.ID); got.State != remote.Closed || !strings.HasPrefix(got.Ended, "refused: ") || len(got.Ended) > 500 || strings.ContainsAny(got.Ended, "\x00\x1b\u202e\u200b") {
 		t.Errorf("got %+v", got)
 	}
 }
@@ -370,6 +370,12 @@ func TestARequestThatMakesNoSenseIsRefused(t *testing.T) {
 		"too short":         {Target: ask.Target, TTL: time.Second},
 		"an odd address":    {Target: wire.Target{Protocol: wire.ProtocolTCP, Host: "0x7f.1", Port: 80}},
 		"an escape":         {Target: ask.Target, Reason: "\x1b[2J"},
+		"one of 8 bits":     {Target: ask.Target, Reason: "\u009b2J"},
+		"turned letters":    {Target: ask.Target, Reason: "a\u202eb"},
+		"hidden letters":    {Target: ask.Target, Reason: "a\u200bb"},
+		"a second line":     {Target: ask.Target, Reason: "a\nb"},
+		"a host with marks": {Target: wire.Target{Protocol: wire.ProtocolTCP, Host: "pl\u202ec", Port: 80}},
+		"a host with sense": {Target: wire.Target{Protocol: wire.ProtocolHTTP, Host: "plc\x1b[2J", Port: 80}},
 		"an endless reason": {Target: ask.Target, Reason: strings.Repeat("x", 501)},
 	} {
 		if _, err := s.Request(t.Context(), person("7"), s.device, a); errs.KindOf(err) != wire.Invalid {
