@@ -440,11 +440,11 @@ func TestWhatIsTypedIsRecordedOnlyWhereTheDeviceSaysSo(t *testing.T) {
 func TestCtrlCEndsAPlaybackAndLeavesTheTerminalAsItWas(t *testing.T) {
 	t.Parallel()
 	s := newStation(t, "plant-a", "recorder-9", allowShells)
-	if _, told, code := shared.run(t, nil, "", "ssh", s.name, "--record", `printf '\033[?1049h\033[?25lone'; sleep 0.3; echo two`); code != 0 {
+	if _, told, code := shared.run(t, nil, "", "ssh", s.name, "--record", `printf '\033[?1049h\033[?25lone'; sleep 0.5; echo two`); code != 0 {
 		t.Fatalf("%q, %d", told, code)
 	}
 	one := s.one(func(r recorded) bool { return r.State == "complete" })
-	played := attend(t, "recording", "play", one.ID, "--speed", "0.001", "--idle-limit", "0") // the next word comes in minutes
+	played := attend(t, "recording", "play", one.ID, "--speed", "0.01", "--idle-limit", "0") // the next word comes in most of a minute
 	played.await(t, "one")
 	if _, err := played.at.WriteString("\x03"); err != nil {
 		t.Fatal(err)

@@ -106,7 +106,7 @@ func (a *Apps) Beside(next http.Handler) http.Handler {
 }
 
 // patience is how long the body of a request may take that does not come to an application.
-const patience = 10 * time.Second
+const patience = 5 * time.Second
 
 func (a *Apps) serve(w http.ResponseWriter, r *http.Request, name string) {
 	_ = http.NewResponseController(w).SetReadDeadline(time.Now().Add(patience)) // until it is forwarded
