@@ -1,7 +1,8 @@
 // Package cli is the command line of `bulkhead`.
 //
-// It promises that data goes to stdout and talk to stderr, that every command takes -o json with the API's own schema, that an
-// error says what, why and what to type next, and that the exit code tells the kind of failure (see Exit codes in docs/cli.md).
+// It promises that data goes to stdout and talk to stderr, that every command takes -o json with the API's own schema, but
+// those that give out what a device says, that an error says what, why and what to type next, and that the exit code tells
+// the kind of failure (see Exit codes in docs/cli.md).
 package cli
 
 import (
