@@ -18,7 +18,7 @@ const (
 
 // maxWaiting are the places of each rank. Of the clean ones many may be those of a flood that has just begun: they wait
 // until it is known, by what comes next from where they came, who is who.
-var maxWaiting = [ranks]int{Known: 64, Back: 64, Clean: 256, Failed: 24}
+var maxWaiting = [ranks]int{Known: 64, Back: 64, Clean: 256, Failed: 12}
 
 // Workers are how many are hashed at once: two at most, and half of the processors are left to others.
 func Workers() int { return max(1, min(maxWorkers, runtime.GOMAXPROCS(0)/2)) }
@@ -49,16 +49,15 @@ var errBusy = errs.E(wire.Exhausted, "too many people log in at this moment: try
 // crowd is how many clean ones wait where there may be a flood that has just begun.
 const crowd = 16
 
-// line lets workers in at once. The others wait by rank, and within one in turns by name. Those of the last rank have but a
-// quarter of a worker, and a crowd of those who are clean a half: a flood of guesses leaves the processors to others.
+// line lets workers in at once. The others wait by rank, and within one in turns by name. Those of the last rank, and a crowd of
+// those who are clean, have but an eighth of a worker: a flood of guesses leaves the processors, and their caches, to others.
 type line struct {
 	workers int
 
 	mu      sync.Mutex // guards all below
 	busy    int
 	waiting [ranks]queue
-	rest    bool // since one of the last rank was served: no other is until it is over
-	pause   int  // since so many of a crowd were served: none of it, nor of the last rank, is until they are over
+	rest    bool // since one of a flood was served: no other is until it is over
 }
 
 func newLine() *line {
@@ -75,7 +74,7 @@ func (l *line) enter(ctx context.Context, t Turn) (leave func(), err error) {
 	if waits, err := l.join(w); err != nil {
 		return nil, err
 	} else if !waits {
-		return l.place(w.rank), nil
+		return l.place(w), nil
 	}
 	ctx, cancel := context.WithTimeoutCause(ctx, patience, errBusy)
 	defer cancel()
@@ -84,11 +83,11 @@ func (l *line) enter(ctx context.Context, t Turn) (leave func(), err error) {
 		if w.dropped {
 			return nil, errBusy
 		}
-		return l.place(w.rank), nil
+		return l.place(w), nil
 	case <-ctx.Done():
 		if !l.withdraw(w) { // the place was given meanwhile, or lost
-			if <-w.called; !w.dropped { // w.rank is final once it is called
-				l.leave(w.rank, 0)
+			if <-w.called; !w.dropped {
+				l.leave(w, 0)
 			}
 		}
 		return nil, context.Cause(ctx)
@@ -96,16 +95,16 @@ func (l *line) enter(ctx context.Context, t Turn) (leave func(), err error) {
 }
 
 // place gives what gives a place back that begins now.
-func (l *line) place(rank Rank) func() {
+func (l *line) place(w *waiter) func() {
 	begun := time.Now()
-	return func() { l.leave(rank, time.Since(begun)) }
+	return func() { l.leave(w, time.Since(begun)) }
 }
 
 func (l *line) join(w *waiter) (waits bool, err error) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	if l.busy < l.workers && l.serves(w.rank) {
-		l.take(w.rank)
+		l.take(w)
 		return false, nil
 	}
 	if !l.waiting[w.rank].push(w) {
@@ -116,41 +115,34 @@ func (l *line) join(w *waiter) (waits bool, err error) {
 
 // serves tells whether one of a rank may have a place that is free. With mu held.
 func (l *line) serves(rank Rank) bool {
-	return rank < Clean || l.pause == 0 && (rank < Failed || !l.rest)
+	return !l.rest || !l.floods(rank)
+}
+
+// floods tells whether those of a rank are taken for a flood: they have failed, or a crowd of them waits. With mu held.
+func (l *line) floods(rank Rank) bool {
+	return rank == Failed || rank == Clean && l.waiting[Clean].size > crowd
 }
 
 // take counts who has got a place. With mu held.
-func (l *line) take(rank Rank) {
+func (l *line) take(w *waiter) {
 	l.busy++
-	if rank == Failed {
-		l.rest = true
+	if l.floods(w.rank) {
+		l.rest, w.rests = true, true
 	}
 }
 
 // leave gives a place back that was used for a time.
-func (l *line) leave(rank Rank, used time.Duration) {
+func (l *line) leave(w *waiter, used time.Duration) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	l.busy--
-	switch {
-	case rank == Failed:
-		time.AfterFunc(min(3*used, patience/4), l.rested)
-	case rank == Clean && l.waiting[Clean].size > crowd:
-		l.pause++
-		time.AfterFunc(min(used, patience/4), l.paused)
+	if w.rests {
+		time.AfterFunc(min(7*used, patience/4), l.rested)
 	}
 	l.call()
 }
 
-// paused ends the pause after one of a crowd.
-func (l *line) paused() {
-	l.mu.Lock()
-	defer l.mu.Unlock()
-	l.pause--
-	l.call()
-}
-
-// rested ends the rest of the last rank.
+// rested ends the rest after one of a flood.
 func (l *line) rested() {
 	l.mu.Lock()
 	defer l.mu.Unlock()
@@ -169,7 +161,7 @@ func (l *line) call() {
 			if l.behind(w) {
 				continue
 			}
-			l.take(rank)
+			l.take(w)
 			close(w.called)
 		}
 	}

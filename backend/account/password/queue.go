@@ -2,13 +2,14 @@ package password
 
 import "slices"
 
-// waiter is one who waits. dropped is set before called is closed.
+// waiter is one who waits. What others set of it is final once called is closed.
 type waiter struct {
 	name    string
-	rank    Rank // changes with mu of the line held, and no more once called is closed
+	rank    Rank // changes with mu of the line held
 	still   func() Rank
 	called  chan struct{}
 	dropped bool
+	rests   bool // when it leaves there is a rest
 }
 
 // queue has a line for each name, which are served in turns. When it is full, the last one of the longest line gives way.
