@@ -29,9 +29,9 @@ type bench struct {
 type size struct {
 	rounds   int
 	round    time.Duration
-	turns    int           // rounds where the ratio is that of two small numbers
+	turns    int           // many short rounds, where the goal is close to what is measured
+	turn     time.Duration // one of them
 	joins    int           // sessions of one round
-	joining  time.Duration // at most, of one round
 	idle     int
 	patterns int
 	settle   time.Duration // before memory is read
@@ -39,8 +39,8 @@ type size struct {
 }
 
 var (
-	fullSize  = size{rounds: 5, round: 1200 * time.Millisecond, turns: 16, joins: 800, joining: 400 * time.Millisecond, idle: 10_000, patterns: 10_000, settle: 4 * time.Second, limit: 12 * time.Minute}
-	quickSize = size{rounds: 2, round: 300 * time.Millisecond, turns: 11, joins: 800, joining: 200 * time.Millisecond, idle: 2_000, patterns: 10_000, settle: time.Second, limit: 4 * time.Minute}
+	fullSize  = size{rounds: 5, round: 1200 * time.Millisecond, turns: 16, turn: 400 * time.Millisecond, joins: 800, idle: 10_000, patterns: 10_000, settle: 4 * time.Second, limit: 12 * time.Minute}
+	quickSize = size{rounds: 2, round: 300 * time.Millisecond, turns: 11, turn: 200 * time.Millisecond, joins: 800, idle: 2_000, patterns: 10_000, settle: time.Second, limit: 4 * time.Minute}
 )
 
 func newBench(ctx context.Context, o options) (*bench, error) {

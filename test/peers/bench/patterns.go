@@ -72,7 +72,7 @@ func (m patterns) pair(ctx context.Context, b *bench, k subject.Kind) ([]*contes
 		defer ps.Close()
 		pair = append(pair, &contestant{name: string(k) + ", " + c.name, proc: proc, load: acknowledged{ps}})
 	}
-	if err := contest(ctx, b.size.turns, b.size.round, pair...); err != nil {
+	if err := contest(ctx, b.size.turns, b.size.turn, pair...); err != nil {
 		return nil, err
 	}
 	if k == subject.Bulkhead {
