@@ -2,10 +2,12 @@ package cli
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"net"
 	"net/http"
 	"sync"
+	"syscall"
 	"time"
 
 	"github.com/spf13/cobra"
@@ -250,5 +252,13 @@ func (inv *invocation) carry(ctx context.Context, p *passage, conn net.Conn, met
 	defer s.Close()
 	meter.open.Add(1)
 	defer meter.open.Add(-1)
-	_, _, _ = mux.Pipe(counted(conn.(*net.TCPConn), &meter.sent), counted(s, &meter.received)) //nolint:forcetypeassert // it came from a TCP listener
+	_, back, err := mux.Pipe(counted(conn.(*net.TCPConn), &meter.sent), counted(s, &meter.received)) //nolint:forcetypeassert // it came from a TCP listener
+	if ctx.Err() == nil && refusedThere(back, err) {
+		fmt.Fprintln(inv.Err, "bulkhead: a connection was refused at the device: its policy does not allow it any more, or the target does not answer")
+	}
+}
+
+// refusedThere tells a connection that the device has broken off before anything came from one that its user has.
+func refusedThere(back int64, err error) bool {
+	return back == 0 && mux.BrokenOff(err) && !errors.Is(err, syscall.ECONNRESET) && !errors.Is(err, syscall.EPIPE)
 }

@@ -89,3 +89,6 @@ func refused(response *http.Response, err error) error {
 		return errs.As(wire.Unavailable, err, "the gateway cannot be reached")
 	}
 }
+
+// BrokenOff reports whether an error is that a stream was broken off.
+func BrokenOff(err error) bool { return errors.Is(err, errReset) }

@@ -86,14 +86,9 @@ type scene struct {
 	subjects []*subject
 }
 
-// stage makes the subjects, on a line where there is to be one.
-func (b *bench) stage(ctx context.Context, on *line, only ...string) (sc *scene, err error) {
+// empty makes a target, on a line where there is to be one.
+func (b *bench) empty(on *line) (sc *scene, err error) {
 	sc = &scene{}
-	defer func() {
-		if err != nil {
-			sc.close()
-		}
-	}()
 	if on != nil {
 		b.links++
 		if sc.far, err = newLink(b.links, *on); err != nil {
@@ -101,8 +96,21 @@ func (b *bench) stage(ctx context.Context, on *line, only ...string) (sc *scene,
 		}
 	}
 	if sc.target, err = newTarget(sc.far); err != nil {
+		sc.close()
+	}
+	return sc, err
+}
+
+// stage makes a target and the subjects.
+func (b *bench) stage(ctx context.Context, on *line, only ...string) (sc *scene, err error) {
+	if sc, err = b.empty(on); err != nil {
 		return sc, err
 	}
+	defer func() {
+		if err != nil {
+			sc.close()
+		}
+	}()
 	names, routes := b.routes()
 	if len(only) > 0 {
 		names = only

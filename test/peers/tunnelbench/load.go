@@ -14,9 +14,10 @@ import (
 
 // What a target does with a connection is said by the first byte that comes.
 const (
-	sink   = 'u' // reads until the end and says how much that was
-	source = 'd' // writes for as long as it can
-	echoes = 'e'
+	sink    = 'u' // reads until the end and says how much that was
+	source  = 'd' // writes for as long as it can
+	plugged = 'p' // so does this, and what it has written is counted
+	echoes  = 'e'
 )
 
 // target is what the device reaches.
@@ -24,6 +25,7 @@ type target struct {
 	l    net.Listener
 	wg   sync.WaitGroup
 	sunk atomic.Int64
+	lost atomic.Int64 // written by those that are plugged
 
 	mu   sync.Mutex // guards open
 	open map[net.Conn]struct{}
@@ -93,6 +95,14 @@ func (t *target) serve(c *net.TCPConn) {
 				return
 			}
 		}
+	case plugged:
+		_ = c.SetWriteBuffer(64 << 10) // so that what is counted is what has gone
+		for {
+			n, err := c.Write(buffer)
+			if t.lost.Add(int64(n)); err != nil {
+				return
+			}
+		}
 	case echoes:
 		_, _ = io.Copy(c, c)
 	}
@@ -122,7 +132,11 @@ type bulk struct {
 func (s *subject) pour(t *target, what byte, n, stalled int) (*bulk, error) {
 	b := &bulk{target: t, what: what, before: t.sunk.Load()}
 	for i := range n {
-		c, err := s.ask(what)
+		ask := what
+		if i < stalled {
+			ask = plugged
+		}
+		c, err := s.ask(ask)
 		if err != nil {
 			b.stop()
 			return nil, err
@@ -173,11 +187,30 @@ func (b *bulk) stop() {
 	b.wg.Wait()
 }
 
+// settle waits until nothing more is buffered for those that are plugged.
+func (t *target) settle() {
+	until := time.Now().Add(20 * time.Second)
+	for before, quiet := t.lost.Load(), 0; quiet < 4 && time.Now().Before(until); {
+		time.Sleep(250 * time.Millisecond)
+		quiet++
+		if now := t.lost.Load(); now != before {
+			before, quiet = now, 0
+		}
+	}
+}
+
 // flow is what went through in a while, and what it cost the gateway and the agent together, and the user's end.
 type flow struct {
 	bytes     int64
 	took      time.Duration
 	cpu, user time.Duration
+}
+
+func (f *flow) add(o flow) {
+	f.bytes += o.bytes
+	f.took += o.took
+	f.cpu += o.cpu
+	f.user += o.user
 }
 
 func (f flow) gbits() float64 { return float64(f.bytes) * 8 / 1e9 / f.took.Seconds() }
