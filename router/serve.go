@@ -40,7 +40,7 @@ func (r *Router) run(m *member) {
 			return
 		}
 		if gathered == mostGathered || !m.end.More() {
-			m.outbox.Flush()
+			m.outbox.FlushAfter(gathered)
 			gathered = 0
 		}
 	}

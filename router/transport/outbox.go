@@ -1,7 +1,6 @@
 package transport
 
 import (
-	"runtime"
 	"syscall"
 
 	"bulkhead/router/message"
@@ -25,13 +24,21 @@ func (o *Outbox) holds(l *Link) bool { return o != nil && (l.in.raw != nil || o.
 // inline is how many links an outbox writes to by itself; a publication to more is written by many at a time.
 const inline = 8
 
-// Flush writes what waits.
+// FlushAfter writes what waits after so many messages were handled. Who has handled one that goes to few does so at once.
+// Everybody else has to wait for a turn: it is what keeps a flood of one realm from being felt in another. What others have
+// for the same links meanwhile goes with it.
+func (o *Outbox) FlushAfter(handled int) {
+	if handled == 1 && len(o.links) <= inline {
+		o.Flush()
+		return
+	}
+	ofProcess().have(o.Flush)
+}
+
+// Flush writes what waits, at once.
 func (o *Outbox) Flush() {
 	if o == nil || len(o.links) == 0 {
 		return
-	}
-	if o.own == nil {
-		runtime.Gosched() // what others have for the same links goes with it
 	}
 	for i, l := range o.links {
 		o.links[i] = nil

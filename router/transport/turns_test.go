@@ -1,0 +1,106 @@
+package transport
+
+import (
+	"io"
+	"runtime"
+	"testing"
+)
+
+// A test that is not parallel has the processors, and the turns, for itself.
+
+//nolint:paralleltest // it needs to be the only one with one processor
+func TestWhoGivesWayLetsThoseRunWhoseDataHasCome(t *testing.T) {
+	defer runtime.GOMAXPROCS(runtime.GOMAXPROCS(1))
+	here, there := wired(t)
+	mine := newTurn()
+	const times = 50
+	first := 0
+	for range times {
+		heard := make(chan error, 1)
+		go func() {
+			_, err := io.ReadFull(there, make([]byte, 1))
+			heard <- err
+		}()
+		runtime.Gosched() // it waits for data now
+		if _, err := here.conn.Write([]byte("x")); err != nil {
+			t.Fatal(err)
+		}
+		mine.giveWay()
+		select {
+		case err := <-heard:
+			first++
+			if err != nil {
+				t.Fatal(err)
+			}
+		default: // the kernel may have taken the processor from it in between
+			if err := <-heard; err != nil {
+				t.Fatal(err)
+			}
+		}
+	}
+	if first < times/2 {
+		t.Errorf("it was first %d times of %d", first, times)
+	}
+}
+
+//nolint:paralleltest // it takes all turns of the process
+func TestWhoHasLittleDoesNotStandInLineBehindWhoHasMuch(t *testing.T) {
+	all := ofProcess()
+	var taken []*turn
+	for range cap(all.free) {
+		taken = append(taken, <-all.free)
+	}
+	much, muchThere := wired(t)
+	flushed := make(chan error, 1)
+	go func() {
+		var o Outbox
+		err := much.SendIn(&o, numbered(1, 0))
+		o.FlushAfter(2)
+		flushed <- err
+	}()
+	little, littleThere := wired(t)
+	var o Outbox
+	if err := little.SendIn(&o, numbered(2, 0)); err != nil {
+		t.Fatal(err)
+	}
+	o.FlushAfter(1)
+	if _, err := io.ReadFull(littleThere, make([]byte, 1)); err != nil {
+		t.Error(err)
+	}
+	select {
+	case <-flushed:
+		t.Error("it did not wait for its turn")
+	default:
+	}
+	for _, one := range taken {
+		all.free <- one
+	}
+	if err := <-flushed; err != nil {
+		t.Error(err)
+	}
+	if _, err := io.ReadFull(muchThere, make([]byte, 1)); err != nil {
+		t.Error(err)
+	}
+}
+
+func TestATurnIsGivenBackWhateverBecomesOfIt(t *testing.T) {
+	t.Parallel()
+	ts := newTurns(1)
+	func() {
+		defer func() { _ = recover() }()
+		ts.have(func() { panic("in a turn") })
+	}()
+	had := false
+	ts.have(func() { had = true })
+	if !had {
+		t.Error("no turn is left")
+	}
+}
+
+func TestATurnWithoutABellGivesWayToo(t *testing.T) {
+	t.Parallel()
+	ran := make(chan struct{})
+	go close(ran)
+	new(turn).giveWay()
+	<-ran
+}
