@@ -207,30 +207,38 @@ func (at place) String() string {
 }
 
 // windows are how often and how long each is measured.
-func (b *bench) windows() (count int, each time.Duration) {
-	if b.quick {
+func (b *bench) windows(k subject.Kind) (count int, each time.Duration) {
+	switch {
+	case b.quick && k != subject.Bulkhead:
+		return 1, 1600 * time.Millisecond
+	case b.quick:
 		return 3, 1600 * time.Millisecond
+	case k != subject.Bulkhead:
+		return 3, 2 * time.Second
+	default:
+		return 6, 2 * time.Second
 	}
-	return 7, 2 * time.Second
 }
+
+// turn is who is measured in one round, in this order: those that the goal compares twice.
+var turn = []place{alone, steadyNear, alone, steadyNear, steadyFar, boundlessNear, boundlessFar}
 
 // contest lets all take turns. The first round of each warms up and does not count.
 func (q *quartet) contest(ctx context.Context, b *bench) error {
-	count, each := b.windows()
-	for n := range 1 + count {
-		for at := range places {
+	count, each := b.windows(q.kind)
+	for at := range places {
+		if _, err := q.contestant[at].round(ctx, each/4); err != nil {
+			return err
+		}
+	}
+	for range count {
+		for _, at := range turn {
 			c := q.contestant[at]
-			d := each
-			if n == 0 {
-				d /= 4
-			}
-			r, err := c.round(ctx, d)
+			r, err := c.round(ctx, each)
 			if err != nil {
 				return err
 			}
-			if n > 0 {
-				c.series = append(c.series, r)
-			}
+			c.series = append(c.series, r)
 		}
 	}
 	return nil
@@ -252,7 +260,9 @@ func (q *quartet) rows() (out []report.Row) {
 
 func (q *quartet) checks() []report.Check {
 	note := func(what string, a, b place) report.Check {
-		ratio, ok := measure.Ratio(q.contestant[a].series, q.contestant[b].series, measure.Round.P99)
+		x, y := q.contestant[a].series, q.contestant[b].series
+		n := min(len(x), len(y))
+		ratio, ok := measure.Ratio(last(x, n), last(y, n), measure.Round.P99)
 		return report.RatioNote(string(q.kind)+", "+what, ratio, ok && q.reached(a) && q.reached(b))
 	}
 	first := note("p99 beside a steady flood against alone", steadyNear, alone)
@@ -266,6 +276,14 @@ func (q *quartet) checks() []report.Check {
 		note("p99 beside a flood that takes the whole machine against alone", boundlessNear, alone),
 		note("p99 beside that flood against one of another process", boundlessNear, boundlessFar),
 	}
+}
+
+// last gives as many rounds as there were turns, of those that took part twice the last of each.
+func last(s measure.Series, n int) (out measure.Series) {
+	for i := range n {
+		out = append(out, s[(i+1)*len(s)/n-1])
+	}
+	return out
 }
 
 // reached reports whether a flood was what it was to be.
