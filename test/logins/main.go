@@ -5,7 +5,7 @@
 // It promises that the server is the program that is shipped, in a process of its own with its defaults and a database of its
 // own; that the flood has a process of its own which gives way to all others, as an attacker has a machine of his own, and that
 // the measurement fails where it does not reach its rate; that the probe of the router has one of a raised priority, where that
-// is permitted; that all of this is there in every part of a round, whether the flood flows or not; that each flood comes from
+// is permitted; that all of this and the honest people are there in every part of a round, whether the flood flows or not; that each flood comes from
 // addresses that have not failed yet, and a share of it over connections that are new; that in a third part of each round the
 // same flood goes to a bare server of net/http in a process beside the router, which shows what the machine itself adds; that a
 // ratio is the median of those of the rounds; and that the exit code is 0 only if the goals are met.

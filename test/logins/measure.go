@@ -14,7 +14,7 @@ import (
 // loginWithin is how soon honest people are to be in.
 const loginWithin = 3 * time.Second
 
-// honestAt are the moments of a flooded time at which honest people log in: from its first second on.
+// honestAt are the moments of each part of a round at which honest people log in: from its first second on.
 var honestAt = []time.Duration{
 	100 * time.Millisecond, 300 * time.Millisecond, 600 * time.Millisecond, time.Second, 1500 * time.Millisecond,
 	2 * time.Second, 3 * time.Second, 4 * time.Second, 5 * time.Second, 6 * time.Second,
@@ -30,14 +30,14 @@ type login struct {
 // part is a time of a round.
 type part struct {
 	latencies
-	flood flooded
-	spent spent
+	flood  flooded
+	spent  spent
+	logins []login
 }
 
 // round is a quiet time, a flood of the server, and a flood of the bare one.
 type round struct {
 	quiet, loaded, bare part
-	logins              []login
 }
 
 // stage is what all rounds have.
@@ -48,6 +48,7 @@ type stage struct {
 	probe probeOrder
 	bare  place
 	nets  int // that floods have come from
+	parts int // that were begun
 }
 
 func measure(ctx context.Context, s *served, o settings) (rounds []round, err error) {
@@ -76,8 +77,8 @@ func measure(ctx context.Context, s *served, o settings) (rounds []round, err er
 		return nil, err
 	}
 	st.probe.Lasts = o.lasts
-	for n := range o.rounds {
-		r, err := st.round(ctx, n)
+	for range o.rounds {
+		r, err := st.round(ctx)
 		if err != nil {
 			return nil, err
 		}
@@ -88,36 +89,43 @@ func measure(ctx context.Context, s *served, o settings) (rounds []round, err er
 
 func honest(i int) string { return fmt.Sprintf("honest-%d", i) }
 
-func (st *stage) round(ctx context.Context, n int) (r round, err error) {
-	for i := 0; i < len(honestAt); i += 2 { // every other one has logged in from its place before
-		if l := st.login(ctx, n, i); !l.ok {
-			return r, errors.New("an honest login failed without a flood")
-		}
-	}
+func (st *stage) round(ctx context.Context) (r round, err error) {
 	if err := st.connect(st.served.place); err != nil {
 		return r, err
 	}
-	if r.quiet, err = st.listen(nil); err != nil {
+	if r.quiet, err = st.part(ctx, nil); err != nil {
 		return r, err
 	}
-	people := make(chan login, len(honestAt))
-	for i, at := range honestAt {
-		go func() {
-			<-time.After(at) // a moment of the round
-			people <- st.login(ctx, n, i)
-		}()
-	}
-	if r.loaded, err = st.listen(&st.served.place); err != nil {
+	if r.loaded, err = st.part(ctx, &st.served.place); err != nil {
 		return r, err
-	}
-	for range honestAt {
-		r.logins = append(r.logins, <-people)
 	}
 	if err := st.connect(st.bare); err != nil {
 		return r, err
 	}
-	r.bare, err = st.listen(&st.bare)
+	r.bare, err = st.part(ctx, &st.bare)
 	return r, err
+}
+
+// part has honest people log in and measures the router, while a flood goes to a place or none flows.
+func (st *stage) part(ctx context.Context, flooding *place) (p part, err error) {
+	st.parts++
+	for i := 0; i < len(honestAt); i += 2 { // every other one has logged in from its place before
+		if l := st.login(ctx, st.parts, i); !l.ok {
+			return p, errors.New("an honest login failed without a flood")
+		}
+	}
+	people := make(chan login, len(honestAt))
+	for i, at := range honestAt {
+		go func() {
+			<-time.After(at) // a moment of the part
+			people <- st.login(ctx, st.parts, i)
+		}()
+	}
+	p, err = st.listen(flooding)
+	for range honestAt {
+		p.logins = append(p.logins, <-people)
+	}
+	return p, err
 }
 
 // connect has the flood open its connections, from addresses that have not been used.
@@ -146,11 +154,11 @@ func (st *stage) listen(flooding *place) (p part, err error) {
 	return p, err
 }
 
-// login logs an honest person in, at a place of their own in each round.
-func (s *served) login(ctx context.Context, round, i int) login {
+// login logs an honest person in, at a place of their own in each part.
+func (s *served) login(ctx context.Context, part, i int) login {
 	ctx, cancel := context.WithTimeout(ctx, 3*loginWithin)
 	defer cancel()
-	client, begun := clientFrom(fmt.Sprintf("127.9.%d.%d", round+1, i+1), s.tls(), false), time.Now()
+	client, begun := clientFrom(fmt.Sprintf("127.9.%d.%d", part, i+1), s.tls(), false), time.Now()
 	status, err := s.send(ctx, client, http.MethodPost, "", "/login", httpapi.LoginCreate{Name: honest(i), Password: passphrase}, nil)
 	return login{known: i%2 == 0, took: time.Since(begun), ok: err == nil && status == http.StatusOK}
 }

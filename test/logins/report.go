@@ -57,14 +57,14 @@ func floodTable(w io.Writer, rounds []round) error {
 		f := r.loaded.flood
 		in, known, strange := r.people()
 		fmt.Fprintf(table, "%d\t%.0f\t%d\t%d\t%d\t%.0f\t%.0f\t%v\t%v\t%v\t%v\t%v\t%d of %d\t%v\t%v\n", i+1, f.rate(), f.Wrong, f.Slowed, f.Failed, float64(f.Fresh)/f.Took.Seconds(), r.bare.flood.rate(),
-			r.quiet.spent.server, r.quiet.spent.database, r.loaded.spent.server, r.loaded.spent.database, r.loaded.spent.hashes, in, len(r.logins), micros(known), micros(strange))
+			r.quiet.spent.server, r.quiet.spent.database, r.loaded.spent.server, r.loaded.spent.database, r.loaded.spent.hashes, in, len(r.loaded.logins), micros(known), micros(strange))
 	}
 	return table.Flush()
 }
 
 func (r round) missed(n int) error {
 	var missed []error
-	if in, known, strange := r.people(); in < len(r.logins) || max(known, strange) > loginWithin {
+	if in, known, strange := r.people(); in < len(r.loaded.logins) || max(known, strange) > loginWithin {
 		missed = append(missed, fmt.Errorf("round %d: not every honest login came in within %v", n, loginWithin))
 	}
 	if min(r.loaded.flood.rate(), r.bare.flood.rate()) < rateAtLeast {
@@ -74,7 +74,7 @@ func (r round) missed(n int) error {
 }
 
 func (r round) people() (in int, known, strange time.Duration) {
-	for _, l := range r.logins {
+	for _, l := range r.loaded.logins {
 		if l.ok {
 			in++
 		}
