@@ -57,6 +57,7 @@ func TestAfterDevIsReady(t *testing.T) {
 	t.Run("an agent that is killed comes back and its rows go on", func(t *testing.T) { killAgent(t, d, b) })
 	t.Run("an agent listens on nothing and is small", func(t *testing.T) { agentProcess(t, d.ready.PIDs.Agents[0]) })
 	t.Run("a suspended device goes and comes back", func(t *testing.T) { suspend(t, d, a) })
+	t.Run("a project that is full is refused rows, and its neighbour is not", func(t *testing.T) { full(t, d, a, b) })
 	t.Run("an export has every row", func(t *testing.T) { export(t, d, a) })
 	t.Run("a second dev in the same directory is refused", func(t *testing.T) {
 		_, said, err := d.site.try("bulkhead", "dev", "--dir", d.site.dir, "--listen", "127.0.0.1:0")
