@@ -177,7 +177,7 @@ func (f *front) enter(c net.Conn) {
 	buffers.put(buf)
 	if ok && err == nil {
 		_ = conn.SetDeadline(time.Time{}) // fails on a connection that is closed, which the link finds out
-		runtime.Gosched() // as others go on HELLO comes: to wait for it costs more
+		runtime.Gosched()                 // as others go on HELLO comes: to wait for it costs more
 		s.entering.remove(c)
 		s.adopt(conn, u.codec, state)
 	}
