@@ -1,5 +1,5 @@
-// Command benchserver runs our router for the benchmark, as the server runs it: behind its guard, with its limits, its log
-// and its heap, and with metrics.
+// Command benchserver runs our router for the benchmark, as the server runs it: behind its guard, with its limits, its log,
+// its heap and its slack, and with metrics.
 //
 // It promises to add only what the benchmark needs: open realms for anonymous sessions, devices with known secrets, and a
 // profiler where one is asked for.
@@ -20,6 +20,7 @@ import (
 	"bulkhead/internal/heap"
 	"bulkhead/internal/lines"
 	"bulkhead/internal/secret"
+	"bulkhead/internal/slack"
 	"bulkhead/realms"
 	"bulkhead/router"
 	"bulkhead/router/transport"
@@ -28,6 +29,7 @@ import (
 )
 
 func main() {
+	slack.Take()
 	if err := run(scene.ReadFlags()); err != nil {
 		fmt.Fprintln(os.Stderr, err)
 		os.Exit(1)
