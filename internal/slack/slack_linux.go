@@ -27,7 +27,9 @@ func Take() {
 	if of() != usual || set(Enough) != nil {
 		return
 	}
-	_ = syscall.Exec("/proc/self/exe", os.Args, append(os.Environ(), taken+"="+mine)) // returns if it is not to be
+	if program, err := os.Executable(); err == nil { // by its own name, which is what ps and pidof know it by
+		_ = syscall.Exec(program, os.Args, append(os.Environ(), taken+"="+mine)) // returns if it is not to be
+	}
 	_ = set(usual)
 }
 

@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"os"
 	"os/exec"
+	"path/filepath"
 	"runtime"
 	"slices"
 	"strings"
@@ -19,7 +20,8 @@ func TestMain(m *testing.M) {
 	}
 	Take()
 	marked := slices.ContainsFunc(os.Environ(), func(s string) bool { return strings.HasPrefix(s, taken) })
-	fmt.Println(os.Getpid(), of(), ofAnotherThread(), marked, strings.Join(os.Args[1:], " "))
+	name, _ := os.ReadFile("/proc/self/comm")
+	fmt.Println(os.Getpid(), strings.TrimSpace(string(name)), of(), ofAnotherThread(), marked, strings.Join(os.Args[1:], " "))
 }
 
 // ofAnotherThread is what a thread has that the runtime has started.
@@ -31,8 +33,8 @@ func ofAnotherThread() time.Duration {
 	return <-got
 }
 
-// child gives what a process says that takes slack and is started with so much.
-func child(t *testing.T, with time.Duration) (pid int, said string) {
+// child gives what a process says that takes slack and is started with so much: its number and name first.
+func child(t *testing.T, with time.Duration) (who, said string) {
 	t.Helper()
 	runtime.LockOSThread() // the child inherits from the thread that starts it
 	defer runtime.UnlockOSThread()
@@ -53,13 +55,15 @@ func child(t *testing.T, with time.Duration) (pid int, said string) {
 	if err := c.Wait(); err != nil {
 		t.Fatal(err)
 	}
-	return c.Process.Pid, out.String()
+	name := filepath.Base(os.Args[0])
+	who = fmt.Sprint(c.Process.Pid, " ", name[:min(len(name), 15)]) // the kernel keeps no more of it
+	return who, out.String()
 }
 
 func TestAProcessThatTakesSlackHasItInAllThreadsAndIsTheSameOne(t *testing.T) {
 	t.Parallel()
-	pid, said := child(t, usual)
-	if want := fmt.Sprintln(pid, Enough, Enough, false, "two words"); said != want {
+	who, said := child(t, usual)
+	if want := fmt.Sprintln(who, Enough, Enough, false, "two words"); said != want {
 		t.Errorf("it says %q, want %q", said, want)
 	}
 }
@@ -67,8 +71,8 @@ func TestAProcessThatTakesSlackHasItInAllThreadsAndIsTheSameOne(t *testing.T) {
 func TestTheSlackThatTheOperatorSetIsLeftAlone(t *testing.T) {
 	t.Parallel()
 	const own = 70 * time.Microsecond
-	pid, said := child(t, own)
-	if want := fmt.Sprintln(pid, own, own, false, "two words"); said != want {
+	who, said := child(t, own)
+	if want := fmt.Sprintln(who, own, own, false, "two words"); said != want {
 		t.Errorf("it says %q, want %q", said, want)
 	}
 }
