@@ -26,9 +26,10 @@ const (
 type pace struct {
 	sent, seen uint64 // bytes in all
 	seenAt     time.Time
-	marks      []mark // not answered yet, the oldest first
-	number     uint64 // of the last mark
-	marked     uint64 // sent when it was sent
+	seenSent   time.Time // when what was seen last was sent
+	marks      []mark    // not answered yet, the oldest first
+	number     uint64    // of the last mark
+	marked     uint64    // sent when it was sent
 	markedAt   time.Time
 
 	trip     time.Duration // the shortest; 0: not known
@@ -48,6 +49,7 @@ type mark struct {
 	at         time.Time
 	sent, seen uint64
 	seenAt     time.Time
+	seenSent   time.Time
 	full       bool // there was more to send
 	clean      bool // nothing waited on the way
 }
@@ -87,7 +89,7 @@ func (p *pace) data() int {
 // passed counts data that was sent.
 func (p *pace) passed(now time.Time, n int) {
 	if p.sent == p.seen {
-		p.seenAt = now // nothing was under way: the time before says nothing
+		p.seenAt, p.seenSent = now, now // nothing was under way: the time before says nothing
 	}
 	p.sent += uint64(n) //nolint:gosec // a length
 }
@@ -108,7 +110,7 @@ func (p *pace) mark(now time.Time, full bool) uint64 {
 		p.trip = 0
 	}
 	clean := p.probing && p.underWay() <= max(p.allowance(), leastAllowance)+uint64(p.data()) //nolint:gosec // positive
-	p.marks = append(p.marks, mark{p.number, now, p.sent, p.seen, p.seenAt, full, clean})
+	p.marks = append(p.marks, mark{p.number, now, p.sent, p.seen, p.seenAt, p.seenSent, full, clean})
 	p.marked, p.markedAt = p.sent, now
 	return p.number
 }
@@ -128,11 +130,13 @@ func (p *pace) answered(now time.Time, number uint64) error {
 		p.probing = false
 	}
 	if m.sent > p.seen {
-		p.seen, p.seenAt = m.sent, now
+		p.seen, p.seenAt, p.seenSent = m.sent, now, m.at
 	}
 	p.age(now)
 	if m.sent > m.seen {
-		p.sample(float64(m.sent-m.seen)/max(now.Sub(m.seenAt).Seconds(), 1e-6), m.full)
+		// What a lost packet has held up arrives at once: nothing can have arrived faster than it was sent.
+		took := max(now.Sub(m.seenAt), m.at.Sub(m.seenSent), time.Microsecond)
+		p.sample(float64(m.sent-m.seen)/took.Seconds(), m.full)
 	}
 	p.search(m, trip)
 	return nil

@@ -12,9 +12,18 @@ type answerTo struct {
 	at     time.Time
 }
 
+// afterLoss holds an answer up: each half second a packet is lost, and what comes behind it waits until it was sent again.
+func afterLoss(at time.Time, trip time.Duration) time.Time {
+	const every = 500 * time.Millisecond
+	if lost := at.Sub(start) / every * every; at.Sub(start.Add(lost)) < trip {
+		return start.Add(lost + trip)
+	}
+	return at
+}
+
 // simulate has a pace fill a line for a while, and gives how much of it was used and how long a byte waited at most, both
 // without the first three seconds.
-func simulate(t *testing.T, bits float64, trip time.Duration) (used float64, waited time.Duration) {
+func simulate(t *testing.T, bits float64, trip time.Duration, loses bool) (used float64, waited time.Duration) {
 	t.Helper()
 	var p pace
 	var answers []answerTo
@@ -22,6 +31,13 @@ func simulate(t *testing.T, bits float64, trip time.Duration) (used float64, wai
 	const long = 13 * time.Second // in which the shortest round trip is looked for again
 	settled := start.Add(3*time.Second + 10*trip)
 	var carried int
+	mark := func() {
+		at := free.Add(trip)
+		if loses {
+			at = afterLoss(at, trip)
+		}
+		answers = append(answers, answerTo{p.mark(now, true), at})
+	}
 	for now.Before(start.Add(long)) {
 		for p.open() {
 			n := p.data()
@@ -35,11 +51,11 @@ func simulate(t *testing.T, bits float64, trip time.Duration) (used float64, wai
 				waited = max(waited, free.Sub(now))
 			}
 			if p.due(now, false) {
-				answers = append(answers, answerTo{p.mark(now, true), free.Add(trip)})
+				mark()
 			}
 		}
 		if p.due(now, false) {
-			answers = append(answers, answerTo{p.mark(now, true), free.Add(trip)})
+			mark()
 		}
 		if len(answers) == 0 {
 			t.Fatal("it waits for nothing")
@@ -59,13 +75,24 @@ func TestALineIsKeptBusyAndLittleWaitsForIt(t *testing.T) {
 		for _, trip := range []time.Duration{time.Millisecond, 20 * time.Millisecond, 50 * time.Millisecond, 100 * time.Millisecond, 300 * time.Millisecond} {
 			t.Run(fmt.Sprintf("%v Mbit/s and %v", mbits, trip), func(t *testing.T) {
 				t.Parallel()
-				used, waited := simulate(t, mbits*1e6, trip)
+				used, waited := simulate(t, mbits*1e6, trip, false)
 				// The way is measured a little long, and what is under way is never less than 8 KiB.
 				most := 3*backlog + 10*time.Millisecond + time.Duration(leastAllowance*8/(mbits*1e6)*float64(time.Second))
 				if used < 0.85 || waited > most {
 					t.Errorf("%.0f %% is used, and a byte waits for %v", used*100, waited)
 				}
 			})
+		}
+	}
+}
+
+func TestWhatALostPacketHasHeldUpIsNotTakenForAFasterLine(t *testing.T) {
+	t.Parallel()
+	for _, mbits := range []float64{10, 100} {
+		for _, trip := range []time.Duration{50 * time.Millisecond, 100 * time.Millisecond} {
+			if used, waited := simulate(t, mbits*1e6, trip, true); used < 0.6 || waited > trip+2*backlog {
+				t.Errorf("%v Mbit/s and %v: %.0f %% is used, and a byte waits for %v", mbits, trip, used*100, waited)
+			}
 		}
 	}
 }
