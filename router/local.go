@@ -94,8 +94,9 @@ type local struct {
 	gone <-chan struct{} // nil where the peer closes its channel instead
 	dead chan struct{}   // closed by kill
 
-	details wamp.Dict // what an embedder says of the transport
-	trusted bool      // by the embedder
+	outbox  *transport.Outbox // of the one who receives
+	details wamp.Dict         // what an embedder says of the transport
+	trusted bool              // by the embedder
 
 	mu        sync.Mutex // guards what follows
 	queue     []wamp.Message
@@ -137,8 +138,11 @@ func (e *local) Join(transport.Policy, *transport.Budget, *transport.Meter) bool
 // Await says that there may be something to receive.
 func (e *local) Await() error { return nil }
 
-// More says that it is not known whether there is more.
-func (e *local) More() bool { return false }
+// More leaves flushing to Receive.
+func (e *local) More() bool { return true }
+
+// Flushes makes Receive flush an outbox before it waits.
+func (e *local) Flushes(o *transport.Outbox) { e.outbox = o }
 
 // Receive waits for the peer's next message.
 func (e *local) Receive() (message.Message, error) {
@@ -147,6 +151,7 @@ func (e *local) Receive() (message.Message, error) {
 		return e.received(m, ok)
 	default:
 	}
+	e.outbox.FlushToWait()
 	select {
 	case m, ok := <-e.peer.Recv():
 		return e.received(m, ok)

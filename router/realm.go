@@ -21,7 +21,8 @@ import (
 type endpoint interface {
 	Await() error // until there is something to receive
 	Receive() (message.Message, error)
-	More() bool // the next message is there already
+	More() bool                // the outbox need not be flushed yet
+	Flushes(*transport.Outbox) // before Receive waits
 	Outbox() transport.Outbox
 	Send(message.Message) error
 	SendIn(*transport.Outbox, message.Message) error

@@ -30,7 +30,8 @@ func (r *Router) join(l *transport.Link) (session func()) {
 func (r *Router) run(m *member) {
 	defer r.leaveSafely(m)
 	defer m.outbox.Flush()
-	for gathered := 1; ; gathered++ {
+	m.end.Flushes(&m.outbox)
+	for {
 		err := m.end.Await()
 		if err == nil {
 			err = r.step(m)
@@ -39,15 +40,9 @@ func (r *Router) run(m *member) {
 			r.part(m, err)
 			return
 		}
-		if gathered == mostGathered || !m.end.More() {
-			m.outbox.FlushAfter(gathered)
-			gathered = 0
-		}
+		m.outbox.Handled(m.end.More())
 	}
 }
-
-// mostGathered is how many messages of a session are handled before what follows from them is written.
-const mostGathered = 32
 
 // errLeft ends a session that said GOODBYE, ABORT or nothing.
 var errLeft = errors.New("the peer has left")

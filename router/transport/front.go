@@ -189,7 +189,7 @@ func (f *front) secure(c net.Conn) (net.Conn, *tls.ConnectionState, error) {
 	if err := c.SetDeadline(time.Now().Add(limit)); err != nil || f.config == nil {
 		return c, nil, err
 	}
-	t := tls.Server(c, f.config)
+	t := overCarrier(c, f.config)
 	if err := t.Handshake(); err != nil {
 		return nil, nil, err
 	}
@@ -220,6 +220,9 @@ func (f *front) maybe(b []byte) bool {
 }
 
 func (f *front) pass(c *passed) {
+	if under := carrierOf(c.Conn); under != nil {
+		under.pass()
+	}
 	_ = c.SetDeadline(time.Time{}) // fails on a connection that is closed, which its reader finds out
 	select {
 	case f.others <- c:

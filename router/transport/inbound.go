@@ -1,6 +1,7 @@
 package transport
 
 import (
+	"errors"
 	"io"
 	"net"
 	"slices"
@@ -13,7 +14,7 @@ import (
 // readSize is how much is read at once.
 const readSize = 16 << 10
 
-// smallRead is with how much memory a link over TLS waits.
+// smallRead is with how much memory a link over TLS waits that has no carrier.
 const smallRead = 512
 
 // errOverBudget ends a session whose message is too much for what the sessions of its realm already send and do not receive.
@@ -24,6 +25,8 @@ type inbound struct {
 	conn  net.Conn
 	alive func()
 	held  holding // the message that is being read
+	// outbox is what is to be flushed before this waits; nil: nothing.
+	outbox *Outbox
 
 	data []byte  // read and not taken, in buf or small
 	buf  *[]byte // from the pool; nil while nothing comes
@@ -33,9 +36,10 @@ type inbound struct {
 	try   func(fd uintptr) bool
 	tried error
 
-	// Of one with TLS, which has a buffer of its own to wait with.
-	small []byte
-	full  bool // the last read filled its buffer: there is more
+	// Of one with TLS: it waits in its carrier, or with a buffer of its own where it has none.
+	carrier *carrier
+	small   []byte
+	full    bool // TLS may have more: the last read filled its buffer
 }
 
 // use makes the inbound read from conn.
@@ -45,7 +49,9 @@ func (in *inbound) use(conn net.Conn, alive func()) {
 		in.try = in.read
 		return
 	}
-	in.small = make([]byte, smallRead)
+	if in.carrier = carrierOf(conn); in.carrier == nil {
+		in.small = make([]byte, smallRead)
+	}
 }
 
 // descriptor gives that by which a connection is used without waiting; nil where there is no such thing, as with TLS.
@@ -75,16 +81,11 @@ func (in *inbound) fill() error {
 
 func (in *inbound) wait() error {
 	if in.raw != nil {
-		if err := in.raw.Read(in.try); err != nil {
-			return err
-		}
-		return in.tried
+		return in.readOrWait()
 	}
-	buf := in.small
-	if in.full {
-		buf = in.pooled()
-	} else {
-		in.release()
+	buf, err := in.waiting()
+	if err != nil {
+		return err
 	}
 	n, err := in.conn.Read(buf)
 	in.data, in.full = buf[:n], n == len(buf)
@@ -92,6 +93,36 @@ func (in *inbound) wait() error {
 		return nil
 	}
 	return err
+}
+
+// errNothing says that nothing has come, and that there is something to do before waiting for it.
+var errNothing = errors.New("transport: nothing to read yet")
+
+// readOrWait flushes the outbox between two reads, not within one: closing the connection waits for a read to end.
+func (in *inbound) readOrWait() error {
+	for {
+		if err := in.raw.Read(in.try); err != nil {
+			return err
+		}
+		if in.tried != errNothing { //nolint:errorlint // it is set by read, which does not wrap it
+			return in.tried
+		}
+		in.outbox.FlushToWait()
+	}
+}
+
+// waiting gives the memory for the next read of a TLS connection. One that has a carrier takes it when something has come.
+func (in *inbound) waiting() ([]byte, error) {
+	if in.full {
+		return in.pooled(), nil
+	}
+	if in.release(); in.carrier == nil {
+		return in.small, nil
+	}
+	if err := in.carrier.in.fill(); err != nil {
+		return nil, err
+	}
+	return in.pooled(), nil
 }
 
 // read takes what there is, with memory from the pool; false says that there is nothing yet, and it has none.
@@ -109,8 +140,11 @@ func (in *inbound) read(fd uintptr) (done bool) {
 		err = io.EOF
 	}
 	in.release()
-	in.tried = err
-	return err != syscall.EAGAIN
+	if in.tried = err; err != syscall.EAGAIN {
+		return true
+	}
+	in.tried = errNothing
+	return in.outbox.waits()
 }
 
 func (in *inbound) pooled() []byte {

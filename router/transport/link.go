@@ -40,12 +40,14 @@ type source interface {
 
 // Link is one connected peer. One goroutine receives; any may send and finish.
 type Link struct {
-	conn   net.Conn // what is written to: TLS or TCP
-	raw    net.Conn // what is below TLS; closing it wakes whoever waits
-	in     inbound
-	source source
-	codec  codec
-	limits *Limits
+	conn net.Conn // what is written to: TLS or TCP
+	raw  net.Conn // what is below TLS; closing it wakes whoever waits
+	// carrier is between the two: it lets TLS write without waiting; nil where there is none.
+	carrier *carrier
+	in      inbound
+	source  source
+	codec   codec
+	limits  *Limits
 	// largest is how many bytes a message to the peer may have; 0: any number.
 	largest int
 	clock   *clock
@@ -76,6 +78,9 @@ func newLink(conn, raw net.Conn, c codec, p Peer, limits *Limits, clk *clock, m 
 	l := &Link{conn: conn, raw: raw, codec: c, peer: p, limits: limits, clock: clk, limit: limits.FirstMessage, done: make(chan struct{})}
 	l.quiet.L = &l.mu
 	l.in.use(conn, l.alive)
+	if l.carrier = l.in.carrier; l.carrier != nil {
+		l.carrier.release()
+	}
 	l.meter.Store(m)
 	l.heard.Store(clk.now())
 	return l
@@ -131,8 +136,17 @@ func (l *Link) Receive() (message.Message, error) {
 	return m, err
 }
 
-// More reports whether the next message is there already, so that Receive will not wait.
-func (l *Link) More() bool { return l.scratch != nil || l.source.more() }
+// More reports whether what follows from the messages so far need not be flushed yet: the next one is there already, or may be
+// in a TLS record that came with this one. Records are short where their senders' own batches are, so that to flush after each
+// would keep the batches short.
+func (l *Link) More() bool { return l.scratch != nil || l.carrier != nil || l.source.more() }
+
+// Flushes makes Receive flush an outbox before it waits where More does not know. It is for the goroutine that receives.
+func (l *Link) Flushes(o *Outbox) {
+	if l.carrier != nil {
+		l.carrier.in.outbox = o
+	}
+}
 
 func (l *Link) messageLimit() int {
 	l.mu.Lock()

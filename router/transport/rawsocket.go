@@ -64,7 +64,7 @@ func (s *Server) raw(ctx context.Context, conn net.Conn, config *tls.Config) {
 	_ = conn.SetDeadline(at.Add(s.limits.TLSHandshake))
 	var state *tls.ConnectionState
 	if config != nil {
-		t := tls.Server(conn, config)
+		t := overCarrier(conn, config)
 		if err := t.Handshake(); err != nil {
 			s.refused("upgrade")
 			_ = conn.Close() // the peer knows
@@ -83,6 +83,7 @@ func (s *Server) raw(ctx context.Context, conn net.Conn, config *tls.Config) {
 	_ = conn.SetDeadline(time.Time{})
 	l := newLink(conn, below(conn), c, peerOf(conn, c, state), &s.limits, &s.clock, s.config.Meter)
 	l.largest = largest
+	l.in.full = l.carrier != nil // TLS may have what follows the handshake already
 	l.source = &rawSource{in: &l.in, pong: func(p []byte) { _ = l.push(nil, &frame{data: append(rawHeader(nil, rawPong, len(p)), p...)}) }}
 	s.start(l, at)
 }

@@ -266,7 +266,10 @@ func below(c net.Conn) net.Conn {
 		c = p.Conn
 	}
 	if t, ok := c.(*tls.Conn); ok {
-		return t.NetConn()
+		c = t.NetConn()
+	}
+	if under, ok := c.(*carrier); ok {
+		return under.Conn
 	}
 	return c
 }

@@ -55,7 +55,8 @@ func TestWhoHasLittleDoesNotStandInLineBehindWhoHasMuch(t *testing.T) {
 	go func() {
 		var o Outbox
 		err := much.SendIn(&o, numbered(1, 0))
-		o.FlushAfter(2)
+		o.Handled(true)
+		o.Handled(false)
 		flushed <- err
 	}()
 	little, littleThere := wired(t)
@@ -63,7 +64,7 @@ func TestWhoHasLittleDoesNotStandInLineBehindWhoHasMuch(t *testing.T) {
 	if err := little.SendIn(&o, numbered(2, 0)); err != nil {
 		t.Fatal(err)
 	}
-	o.FlushAfter(1)
+	o.Handled(false)
 	if _, err := io.ReadFull(littleThere, make([]byte, 1)); err != nil {
 		t.Error(err)
 	}

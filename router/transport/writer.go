@@ -9,15 +9,10 @@ const gather = 64 << 10
 
 // batch is what one writer is about to write.
 type batch struct {
-	frames []*frame
-	size   int // counted in the queue until it is written
-	buf    []byte
-
-	// Of an attempt to write without waiting.
-	try  func(fd uintptr) bool
-	data []byte
-	n    int
-	err  error
+	frames  []*frame
+	size    int // counted in the queue until it is written
+	buf     []byte
+	attempt attempt
 }
 
 var batches pool[batch]
@@ -38,7 +33,7 @@ func (l *Link) startWriter(o *Outbox) {
 // write writes what waits until nothing does. While a system call is under way more gathers for the next. The link's end
 // waits for it.
 func (l *Link) write(b *batch) {
-	for l.next(b) {
+	for l.next(b, true) {
 		m := l.meter.Load()
 		m.MessagesOut.Add(uint64(len(b.frames)))
 		if err := l.writeAll(b.join()); err != nil {
@@ -79,8 +74,8 @@ func (b *batch) done() {
 }
 
 // next takes the next batch. Where there is none the writer ends, and with it, on a link that is finishing, the writing half of
-// the connection.
-func (l *Link) next(b *batch) bool {
+// the connection; a writer that may not wait gets an empty batch in the place of a farewell that TLS might have to wait for.
+func (l *Link) next(b *batch, mayWait bool) bool {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	l.meter.Load().raise(l.queue.bytes)
@@ -94,12 +89,13 @@ func (l *Link) next(b *batch) bool {
 			b.frames[i] = l.notice(f)
 		}
 	}
-	if len(b.frames) > 0 {
+	if len(b.frames) > 0 || l.phase == finishing && l.carrier != nil && !mayWait {
 		return true
 	}
 	if l.phase == finishing {
 		l.mu.Unlock() // it may block, and kill must be able to end that
 		closeWrite(l.conn)
+		_ = l.drain() // fails on a connection that is broken
 		closeWrite(l.raw)
 		l.mu.Lock()
 	}
@@ -130,12 +126,25 @@ func (l *Link) writeAll(data []byte) error {
 		n, err := l.conn.Write(data[:min(len(data), 4*gather)])
 		m.Writes.Add(1)
 		m.BytesOut.Add(uint64(n))
+		if err == nil {
+			err = l.drain()
+		}
 		if err != nil {
 			return err
 		}
 		data = data[n:]
 	}
 	return nil
+}
+
+// drain waits until all that was given to TLS is written.
+func (l *Link) drain() error {
+	if l.carrier == nil || !l.carrier.full() {
+		return nil
+	}
+	l.writingSince.Store(l.clock.now())
+	defer l.writingSince.Store(0)
+	return l.carrier.drain()
 }
 
 // closeWrite tells the peer that nothing more comes.
