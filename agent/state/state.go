@@ -12,6 +12,7 @@ import (
 	"os"
 	"path/filepath"
 	"sync"
+	"syscall"
 	"time"
 
 	"bulkhead/internal/errs"
@@ -64,8 +65,9 @@ func private(path string) error {
 	return nil
 }
 
-// Close lets another process use the folder.
-func (d *Dir) Close() error { return d.lock.Close() }
+// Close lets another process use the folder. Closing alone would not: a program that is being started has a copy of what is
+// open here, until it runs.
+func (d *Dir) Close() error { return errors.Join(flock(d.lock, syscall.LOCK_UN), d.lock.Close()) }
 
 // Memory is what an agent knows from its earlier life.
 type Memory struct {
