@@ -39,8 +39,8 @@ type size struct {
 }
 
 var (
-	fullSize  = size{rounds: 5, round: 1200 * time.Millisecond, turns: 16, turn: 400 * time.Millisecond, joins: 800, idle: 10_000, patterns: 10_000, settle: 4 * time.Second, limit: 12 * time.Minute}
-	quickSize = size{rounds: 2, round: 300 * time.Millisecond, turns: 11, turn: 200 * time.Millisecond, joins: 800, idle: 2_000, patterns: 10_000, settle: time.Second, limit: 4 * time.Minute}
+	fullSize  = size{rounds: 5, round: 1200 * time.Millisecond, turns: 16, turn: 400 * time.Millisecond, joins: 800, idle: 10_000, patterns: 10_000, settle: 4 * time.Second, limit: 25 * time.Minute}
+	quickSize = size{rounds: 2, round: 300 * time.Millisecond, turns: 11, turn: 200 * time.Millisecond, joins: 800, idle: 2_000, patterns: 10_000, settle: time.Second, limit: 8 * time.Minute}
 )
 
 func newBench(ctx context.Context, o options) (*bench, error) {
