@@ -18,9 +18,6 @@ type AuditLog struct{ db *DB }
 
 var _ ledger.Source = (*AuditLog)(nil)
 
-// NewAuditLog gives the logs of a database.
-func NewAuditLog(d *DB) *AuditLog { return &AuditLog{d} }
-
 // Checkpoint gives the newest checkpoint of a log.
 func (a *AuditLog) Checkpoint(ctx context.Context, l ledger.Log) ([]byte, error) {
 	note, err := first(ctx, a.db.pool, pgx.RowTo[string], `SELECT note FROM audit_checkpoint WHERE log_key = $1`, l)

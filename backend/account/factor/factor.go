@@ -11,6 +11,7 @@ import (
 	"encoding/base32"
 	"fmt"
 	"image"
+	"image/color"
 	"image/png"
 	"time"
 
@@ -130,3 +131,11 @@ const border = 24
 
 // Bounds are those of the picture and its border.
 func (b bordered) Bounds() image.Rectangle { return b.Image.Bounds().Inset(-border) }
+
+// At gives white for the border.
+func (b bordered) At(x, y int) color.Color {
+	if !(image.Point{x, y}).In(b.Image.Bounds()) {
+		return color.White
+	}
+	return b.Image.At(x, y)
+}

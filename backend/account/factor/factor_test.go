@@ -63,17 +63,6 @@ func TestAQRCodeIsAPictureAndBlocks(t *testing.T) {
 	if r, g, b, _ := decoded.At(decoded.Bounds().Min.X, decoded.Bounds().Min.Y).RGBA(); r+g+b != 3*0xffff {
 		t.Error("there is no white border")
 	}
-	blocks, err := factor.Blocks(uri)
-	if err != nil {
-		t.Fatal(err)
-	}
-	lines := strings.Split(strings.TrimSuffix(blocks, "\n"), "\n")
-	if width := len([]rune(lines[0])); width < 25 || len(lines) != (width+1)/2 || strings.Trim(lines[0], "█") != "" || strings.Trim(blocks, "█▀▄ \n") != "" {
-		t.Errorf("%d lines, %d wide:\n%s", len(lines), width, blocks)
-	}
-	if _, err := factor.Blocks(secret.FromString("https://example.org")); err == nil {
-		t.Error("any URL is drawn")
-	}
 }
 
 func TestASecretDoesNotPrint(t *testing.T) {
