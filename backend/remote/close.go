@@ -143,10 +143,19 @@ func (r *Remote) closeLeft(ctx context.Context, by audit.Actor, t Tunnel) error 
 	return errs.Wrap("remote: close", err)
 }
 
-// Opened puts the opening on record; nothing goes through before.
+// Opened puts the opening on record; nothing goes through before. A device may come to the gateway before its answer, which
+// says whether it records, has come to us: the opening has that, so it waits for it.
 func (r *Remote) Opened(ctx context.Context, id string) error {
 	one, ok := r.get(id)
-	if !ok || !one.by.Still(ctx) {
+	if ok {
+		select {
+		case <-one.answered:
+			one, ok = r.get(id)
+		case <-ctx.Done():
+			return errs.As(wire.Canceled, ctx.Err(), "the tunnel has ended before its device answered")
+		}
+	}
+	if !ok || one.refused != nil || !one.by.Still(ctx) {
 		return errs.E(wire.Denied, "the tunnel may not be had any more")
 	}
 	t := one.tunnel
@@ -154,7 +163,7 @@ func (r *Remote) Opened(ctx context.Context, id string) error {
 	if err := r.Store.UpdateTunnel(ctx, t, []State{Granted}, entry(one.by.Actor, audit.TunnelOpen, t)); err != nil {
 		return errs.Wrap("remote: opened", err)
 	}
-	r.set(id, func(one *live) { one.tunnel = t })
+	r.set(id, func(one *live) { one.tunnel.State, one.tunnel.OpenedAt = t.State, t.OpenedAt })
 	return nil
 }
 

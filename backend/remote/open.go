@@ -44,9 +44,11 @@ func (r *Remote) OpenTunnel(ctx context.Context, by Requester, id string, end Us
 	if err != nil {
 		return Opening{}, err
 	}
-	if err := r.reserve(&live{tunnel: t, by: by, client: end.Key, site: newSite(t)}); err != nil {
+	answered := make(chan struct{})
+	if err := r.reserve(&live{tunnel: t, by: by, client: end.Key, site: newSite(t), answered: answered}); err != nil {
 		return Opening{}, err
 	}
+	defer close(answered)
 	if err := r.Store.UpdateTunnel(ctx, t, []State{Approved}, entry(by.Actor, audit.TunnelGrant, t)); err != nil {
 		r.forget(id)
 		return Opening{}, errs.Wrap("remote: open", err)

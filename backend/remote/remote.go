@@ -188,6 +188,8 @@ type live struct {
 	by     Requester
 	client string // fingerprint of the client's key
 	site   *site  // nil for what is no web application
+	// answered is closed when the device's answer is known here, whatever it is.
+	answered chan struct{}
 	// refused is why the device does not take it; ended is who closed it.
 	refused error
 	ended   audit.Actor

@@ -38,6 +38,7 @@ type far struct {
 	suspend bool
 	revoked map[wire.Key]bool // who may approve nothing any more
 	later   time.Duration     // how far the clock has gone on
+	coming  func()            // is done by the device before it answers, when not nil
 }
 
 func (f *far) Admit(p remote.Pass) (user, device secret.Value, err error) {
@@ -75,6 +76,9 @@ func (f *far) OpenTunnel(_ context.Context, _, _ wire.Key, r wire.TunnelOpenRequ
 	f.mu.Lock()
 	defer f.mu.Unlock()
 	f.grants = append(f.grants, r.Grant)
+	if f.coming != nil {
+		f.coming()
+	}
 	return f.reply, f.refuse
 }
 
@@ -447,5 +451,36 @@ func TestWhatMustBeRecordedIsAShellOfADeviceThatRecords(t *testing.T) {
 	g, err := s.far.grants[len(s.far.grants)-1].Verify(s.public)
 	if err != nil || !g.Record || g.RecordKey != recordingKey {
 		t.Errorf("granted: %+v, %v", g, err)
+	}
+}
+
+// The gateway may have seen the device, and for a page in the browser that is all it waits for, before the device's answer
+// is here. An opening on record without what the answer says would have every chunk of its recording refused.
+func TestADeviceThatComesBeforeItsAnswerIsRecordedAllTheSame(t *testing.T) {
+	t.Parallel()
+	s := newStage(t)
+	ann := person("ann")
+	asked, err := s.Request(t.Context(), ann, s.device, remote.Ask{Target: wire.PTY, EndToEnd: true, Record: true})
+	if err != nil {
+		t.Fatal(err)
+	}
+	opened := make(chan error, 1)
+	s.far.reply.Recorded = true
+	s.far.coming = func() {
+		brief, cancel := context.WithTimeout(t.Context(), 20*time.Millisecond)
+		defer cancel()
+		if err := s.Opened(brief, asked.ID); errs.KindOf(err) != wire.Canceled {
+			t.Errorf("opened before the device has answered: %v", err)
+		}
+		go func() { opened <- s.Opened(t.Context(), asked.ID) }()
+	}
+	if _, err := s.OpenTunnel(t.Context(), ann, asked.ID, remote.UserEnd{Key: fingerprint}); err != nil {
+		t.Fatal(err)
+	}
+	if err := <-opened; err != nil {
+		t.Fatal(err)
+	}
+	if kept, err := s.store.Tunnel(t.Context(), asked.ID); err != nil || kept.State != remote.Open || kept.Signer != fingerprint {
+		t.Errorf("%+v, %v", kept, err)
 	}
 }
