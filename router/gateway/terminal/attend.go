@@ -3,6 +3,7 @@ package terminal
 import (
 	"context"
 	"errors"
+	"io"
 	"sync"
 	"time"
 
@@ -168,12 +169,20 @@ func (a *attendance) enter() {
 	}
 }
 
-// show shows what the shell says, at the pace at which the page takes it.
+// show shows what the shell says, and what the agent says of it.
 func (a *attendance) show() {
 	defer close(a.shown)
+	var wg sync.WaitGroup
+	defer wg.Wait()
+	wg.Go(func() { a.showAll(a.shell.aside) })
+	a.showAll(a.shell.out)
+}
+
+// showAll shows what comes, at the pace at which the page takes it.
+func (a *attendance) showAll(from io.Reader) {
 	b := make([]byte, wire.TerminalLargest)
 	for {
-		n, err := a.shell.out.Read(b)
+		n, err := from.Read(b)
 		if n > 0 && !a.page.show(b[:n]) {
 			return
 		}

@@ -22,6 +22,7 @@ type session struct {
 	shell  *ssh.Session
 	in     io.Writer
 	out    io.Reader
+	aside  io.Reader // what the agent itself says to who has the shell
 }
 
 // environment is offered to the device, whose policy decides: the browser shows UTF-8 and all colours, whoever looks.
@@ -83,6 +84,9 @@ func (s *session) begin(first wire.TerminalMessage) (err error) {
 		return err
 	}
 	if s.out, err = s.shell.StdoutPipe(); err != nil {
+		return err
+	}
+	if s.aside, err = s.shell.StderrPipe(); err != nil {
 		return err
 	}
 	if err = s.shell.RequestPty("xterm-256color", first.Rows, first.Cols, ssh.TerminalModes{}); err != nil {

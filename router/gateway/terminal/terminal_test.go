@@ -468,3 +468,16 @@ func TestAShellEndsWithItsPage(t *testing.T) {
 		t.Error("the shell goes on without its page")
 	}
 }
+
+// Why a shell that must be recorded was refused is said beside what the shell shows, which is nothing.
+func TestWhatTheAgentSaysOfAShellIsShown(t *testing.T) {
+	t.Parallel()
+	s := newStage(t, func(c ssh.Channel, requests <-chan *ssh.Request) {
+		agree(requests, nil)
+		_, _ = io.WriteString(c.Stderr(), "it must be recorded")
+		exit(c, 4)
+	})
+	if end, shown := s.open().end(); shown != "it must be recorded" || end.Code != 4 {
+		t.Errorf("%q, %+v", shown, end)
+	}
+}
