@@ -1,12 +1,19 @@
 package mux
 
-import "syscall"
+import (
+	"syscall"
+	"time"
+
+	"golang.org/x/sys/unix"
+)
 
 const (
 	tcpNotSentLowat = 25
 	tcpUserTimeout  = 18
 	unsent          = 64 << 10
 	unacknowledged  = 30_000 // milliseconds
+	// looking is how many packets BBR has under way while it looks how long the way is.
+	looking = 4
 )
 
 // tuneSocket keeps what a user types from waiting behind what the kernel would buffer, and has the kernel notice a peer
@@ -33,5 +40,29 @@ func cork(socket syscall.RawConn, on bool) {
 	}
 	_ = socket.Control(func(fd uintptr) {
 		_ = syscall.SetsockoptInt(int(fd), syscall.IPPROTO_TCP, syscall.TCP_CORK, value) //nolint:gosec // a descriptor is small
+	})
+}
+
+// begin has the kernel's BBR begin its model of the line anew, so that it does not look how long the way is: it does after ten
+// seconds in which that was no shorter, lets four packets be under way for 200 ms, and who types waits behind all that it holds.
+// A model that begins takes the shortest trip of the last minutes for the way's, and keeps what may be under way. So this is
+// not done where the way, which takes as long as trip, has become longer; nor while BBR looks, because what may be under way
+// would stay at so little.
+func begin(socket syscall.RawConn, trip time.Duration) {
+	if socket == nil || trip == 0 {
+		return
+	}
+	_ = socket.Control(func(fd uintptr) {
+		name, err := unix.GetsockoptString(int(fd), unix.IPPROTO_TCP, unix.TCP_CONGESTION)
+		if err != nil || name != "bbr" {
+			return
+		}
+		info, err := unix.GetsockoptTCPInfo(int(fd), unix.IPPROTO_TCP, unix.TCP_INFO)
+		if err != nil || info.Snd_cwnd <= looking || trip > time.Duration(info.Min_rtt)*time.Microsecond*3/2 {
+			return
+		}
+		for _, name := range []string{"reno", "bbr"} { // each process may choose reno
+			_ = unix.SetsockoptString(int(fd), unix.IPPROTO_TCP, unix.TCP_CONGESTION, name)
+		}
 	})
 }

@@ -2,10 +2,15 @@
 
 package mux
 
-import "syscall"
+import (
+	"syscall"
+	"time"
+)
 
 func tuneSocket(_, _ string, _ syscall.RawConn) error { return nil }
 
 func tune(syscall.RawConn) {}
 
 func cork(syscall.RawConn, bool) {}
+
+func begin(syscall.RawConn, time.Duration) {}
