@@ -1,5 +1,7 @@
 package wire
 
+import "fmt"
+
 // TunnelOpenRequest asks an agent to come to the gateway. The grant says all; the ticket lets the agent in there, once.
 type TunnelOpenRequest struct {
 	Grant  SignedGrant `json:"grant"`
@@ -19,6 +21,12 @@ type TunnelOpenReply struct {
 	Rate       int64 `json:"rate"`
 	// Recorded tells that what is shown is recorded and signed with that key.
 	Recorded bool `json:"recorded,omitempty"`
+}
+
+// TunnelTerms is what both ends of a tunnel hold it to be: where it leads, and whether what is shown is recorded. They have
+// it from a server that may lie, so the keys between them come from it too.
+func TunnelTerms(target Target, recorded bool) string {
+	return fmt.Sprintf("%s %s %d recorded %t", target.Protocol, target.Host, target.Port, recorded)
 }
 
 // MaxTunnelLetter is the most that a hello or an answer has.

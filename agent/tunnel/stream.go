@@ -50,10 +50,10 @@ func newTunnel(t *Tunnels, g wire.Grant, own mux.Identity, b bounds) *tunnel {
 	return one
 }
 
-// shake answers the hello of a user's end that encrypts.
-func (t *tunnel) shake(hello string) (answer string, err error) {
+// shake answers the hello of a user's end that encrypts, and that was told whether shells are recorded.
+func (t *tunnel) shake(hello string, recorded bool) (answer string, err error) {
 	if t.grant.EndToEnd() {
-		t.end, answer, err = mux.Answer(t.own, t.grant.ClientKey, hello)
+		t.end, answer, err = mux.Answer(t.own, t.grant.ClientKey, hello, wire.TunnelTerms(t.grant.Target, recorded))
 	}
 	return answer, err
 }

@@ -140,7 +140,8 @@ func (t *Tunnels) admit(r wire.TunnelOpenRequest) (wire.TunnelOpenReply, error) 
 		return wire.TunnelOpenReply{}, errs.As(wire.Unavailable, err, "the device has no key for encryption from end to end")
 	}
 	one := newTunnel(t, g, own, narrow(g, rule))
-	answer, err := one.shake(r.Hello)
+	recorded := g.Record || rule.Record
+	answer, err := one.shake(r.Hello, recorded)
 	if err == nil {
 		err = t.start(one, secret.FromString(r.Ticket))
 	}
@@ -149,7 +150,7 @@ func (t *Tunnels) admit(r wire.TunnelOpenRequest) (wire.TunnelOpenReply, error) 
 		return wire.TunnelOpenReply{}, err
 	}
 	return wire.TunnelOpenReply{
-		Key: own.Fingerprint(), Answer: answer, MaxStreams: one.bounds.streams, Rate: one.bounds.rate, Recorded: g.Record || rule.Record,
+		Key: own.Fingerprint(), Answer: answer, MaxStreams: one.bounds.streams, Rate: one.bounds.rate, Recorded: recorded,
 	}, nil
 }
 

@@ -190,7 +190,7 @@ func (s *stage) meet(g wire.Grant, reply wire.TunnelOpenReply) error {
 		return nil
 	}
 	s.ends.Store(reply.Answer, end)
-	return end.Meet(reply.Answer, reply.Key)
+	return end.Meet(reply.Answer, reply.Key, wire.TunnelTerms(g.Target, reply.Recorded))
 }
 
 // enter opens a tunnel and gives the user's end.

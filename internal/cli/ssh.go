@@ -59,17 +59,18 @@ func (inv *invocation) sshCommand() *cobra.Command {
 		if len(args) > 1 {
 			return usage(c, "--stdio takes no command")
 		}
-		if _, err := wire.ParseTarget(stdio); err != nil {
+		target, err := wire.ParseTarget(stdio)
+		if err != nil {
 			return usage(c, "--stdio %v", err)
 		}
-		return inv.proxy(c.Context(), args[0], httpapi.TunnelCreate{Target: stdio, EndToEnd: true, TTLSeconds: int64(ttl / time.Second), Reason: reason})
+		return inv.proxy(c.Context(), args[0], target, httpapi.TunnelCreate{Target: stdio, EndToEnd: true, TTLSeconds: int64(ttl / time.Second), Reason: reason})
 	}
 	return c
 }
 
 // proxy connects standard input and output with a target.
-func (inv *invocation) proxy(ctx context.Context, device string, body httpapi.TunnelCreate) error {
-	p, err := inv.pass(ctx, device, "tunnels", body)
+func (inv *invocation) proxy(ctx context.Context, device string, target wire.Target, body httpapi.TunnelCreate) error {
+	p, err := inv.pass(ctx, device, "tunnels", target, body)
 	if err != nil {
 		return err
 	}
@@ -93,7 +94,7 @@ func (inv *invocation) proxy(ctx context.Context, device string, body httpapi.Tu
 
 // shell runs a shell or a command on a device.
 func (inv *invocation) shell(ctx context.Context, device, command string, terminal bool, body httpapi.TerminalCreate) error {
-	p, err := inv.pass(ctx, device, "terminals", body)
+	p, err := inv.pass(ctx, device, "terminals", wire.PTY, body)
 	if err != nil {
 		return err
 	}

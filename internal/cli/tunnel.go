@@ -190,7 +190,7 @@ func (inv *invocation) tunnelOpen() *cobra.Command {
 			return errs.As(wire.Unavailable, err, "--listen %s cannot be listened on: choose another port, or 0 for a free one", listen)
 		}
 		defer l.Close()
-		p, err := inv.pass(c.Context(), args[0], "tunnels", ask)
+		p, err := inv.pass(c.Context(), args[0], "tunnels", target, ask)
 		if err != nil {
 			return err
 		}

@@ -67,9 +67,9 @@ func joined(t *testing.T) (*passage, mux.Session, *mux.DeviceEnd) {
 		t.Fatal(err)
 	}
 	t.Cleanup(end.Close)
-	far, answer, err := mux.Answer(own, end.Key(), end.Hello())
+	far, answer, err := mux.Answer(own, end.Key(), end.Hello(), "")
 	if err == nil {
-		err = end.Meet(answer, own.Fingerprint())
+		err = end.Meet(answer, own.Fingerprint(), "")
 	}
 	if err != nil {
 		t.Fatal(err)

@@ -18,6 +18,7 @@ import (
 type passage struct {
 	api     *client
 	tunnel  httpapi.Tunnel
+	target  wire.Target // that was asked for
 	session mux.Session
 	end     *mux.UserEnd
 	device  string // fingerprint of the device's key
@@ -26,12 +27,13 @@ type passage struct {
 // pollApproval is how often it is asked whether a tunnel has been approved.
 const pollApproval = time.Second
 
-// pass asks for a tunnel, waits for its approval where the project wants one, and opens it.
-func (inv *invocation) pass(ctx context.Context, device, kind string, body any) (*passage, error) {
+// pass asks for a tunnel to a target, waits for its approval where the project wants one, and opens it.
+func (inv *invocation) pass(ctx context.Context, device, kind string, target wire.Target, body any) (*passage, error) {
 	p, found, err := inv.ask(ctx, device, kind, body)
 	if err != nil {
 		return nil, err
 	}
+	p.target = target
 	if err := p.open(ctx, inv, found, device); err != nil {
 		return nil, p.abandon(ctx, err)
 	}
@@ -107,7 +109,7 @@ func (p *passage) open(ctx context.Context, inv *invocation, found httpapi.Devic
 	if first {
 		fmt.Fprintf(inv.Err, "%s is met for the first time; its key is %s\n", printable(name), opening.DeviceKey)
 	}
-	if err := p.end.Meet(opening.Answer, opening.DeviceKey); err != nil {
+	if err := p.end.Meet(opening.Answer, opening.DeviceKey, wire.TunnelTerms(p.target, p.tunnel.Recorded)); err != nil {
 		return err
 	}
 	tlsConfig, err := p.api.context.tlsConfig()

@@ -19,9 +19,12 @@ import (
 // goes to the device beside the grant; the device's, the answer, comes back with its word that it takes the grant; the
 // user's last, the proof, is at the front of each stream until the device is known to have it. No stream waits for any of
 // that: what TLS has agreed on gives each of them keys of its own, see sealed.go.
+//
+// Both ends also say the terms: what the tunnel is, as each was told. The keys come from them too, so that ends which were
+// told different things have nothing to say to each other.
 
 const (
-	sealProtocol = "bulkhead-tunnel-2"
+	sealProtocol = "bulkhead-tunnel-3"
 	sealLabel    = "EXPORTER-bulkhead-tunnel-streams"
 	sealTimeout  = 20 * time.Second
 	maxProof     = 4 << 10
@@ -30,19 +33,20 @@ const (
 // handshake is one side of it. A goroutine of its own follows TLS until that is done or Close.
 type handshake struct {
 	letters *letters
+	terms   string // set before TLS goes on
 	done    chan struct{}
 	keys    sealKeys // valid once done, unless err
 	err     error
 }
 
-func newHandshake(side func(net.Conn, *tls.Config) *tls.Conn, config *tls.Config) *handshake {
-	h := &handshake{letters: newLetters(), done: make(chan struct{})}
+func newHandshake(side func(net.Conn, *tls.Config) *tls.Conn, config *tls.Config, terms string) *handshake {
+	h := &handshake{letters: newLetters(), terms: terms, done: make(chan struct{})}
 	go func() { // Close waits for it
 		defer close(h.done)
 		defer h.letters.Close() //nolint:errcheck // it gives none
 		conn := side(h.letters, config)
 		if h.err = conn.HandshakeContext(context.Background()); h.err == nil {
-			h.keys, h.err = keysOf(conn.ConnectionState())
+			h.keys, h.err = keysOf(conn.ConnectionState(), h.terms)
 		}
 	}()
 	return h
@@ -90,8 +94,8 @@ type UserEnd struct {
 	*handshake
 	own    Identity
 	hello  string
-	device string // fingerprint; set before TLS goes on
-	proof  []byte
+	device string        // fingerprint; set before TLS goes on
+	proof  []byte        // nil: the device was not met
 	last   atomic.Uint64 // number of a stream
 	heard  atomic.Bool   // the device has the proof
 }
@@ -107,7 +111,7 @@ func NewUserEnd() (*UserEnd, error) {
 
 func newUserEnd(own Identity) *UserEnd {
 	u := &UserEnd{own: own}
-	u.handshake = newHandshake(tls.Client, sealConfig(own, func() string { return u.device }))
+	u.handshake = newHandshake(tls.Client, sealConfig(own, func() string { return u.device }), "")
 	hello, _ := u.letters.take()
 	u.hello = base64.StdEncoding.EncodeToString(hello)
 	return u
@@ -119,16 +123,21 @@ func (u *UserEnd) Key() string { return u.own.Fingerprint() }
 // Hello is the first letter, for the device.
 func (u *UserEnd) Hello() string { return u.hello }
 
-// Meet takes the answer of the device, whose key must have the fingerprint. It is called once.
-func (u *UserEnd) Meet(answer, device string) error {
+// Meet takes the answer of the device, whose key must have the fingerprint. Where the device was told other terms, it takes
+// no stream. It is called once.
+func (u *UserEnd) Meet(answer, device, terms string) error {
 	letter, err := readLetter(answer)
 	if err != nil {
 		return err
 	}
-	u.device = device
+	u.device, u.terms = device, terms
 	u.letters.give(letter)
-	u.proof, _ = u.letters.take()
-	return u.finish(nil)
+	proof, _ := u.letters.take()
+	if err := u.finish(nil); err != nil {
+		return err
+	}
+	u.proof = proof
+	return nil
 }
 
 func readLetter(text string) ([]byte, error) {
@@ -142,6 +151,9 @@ func readLetter(text string) ([]byte, error) {
 // Seal encrypts a stream that was opened, for the device that was met. It does not wait for anything but room in the
 // stream, and what is written is read by nobody but the device.
 func (u *UserEnd) Seal(s Stream) (Stream, error) {
+	if u.proof == nil {
+		return nil, errs.As(wire.Internal, errNotMet, "")
+	}
 	number := u.last.Add(1)
 	front := preamble{number: number}
 	if !u.heard.Load() {
@@ -156,6 +168,8 @@ func (u *UserEnd) Seal(s Stream) (Stream, error) {
 	return sealed, nil
 }
 
+var errNotMet = errors.New("mux: a stream for a device that was not met has no keys")
+
 // DeviceEnd is the device's end of the encryption of one tunnel. Make it with Answer and Close it.
 type DeviceEnd struct {
 	*handshake
@@ -166,13 +180,13 @@ type DeviceEnd struct {
 	used numbers
 }
 
-// Answer answers the hello of a user's end whose key must have the fingerprint.
-func Answer(own Identity, user, hello string) (d *DeviceEnd, answer string, err error) {
+// Answer answers the hello of a user's end whose key must have the fingerprint, and which has been told the same terms.
+func Answer(own Identity, user, hello, terms string) (d *DeviceEnd, answer string, err error) {
 	letter, err := readLetter(hello)
 	if err != nil {
 		return nil, "", err
 	}
-	d = &DeviceEnd{handshake: newHandshake(tls.Server, sealConfig(own, func() string { return user }))}
+	d = &DeviceEnd{handshake: newHandshake(tls.Server, sealConfig(own, func() string { return user }), terms)}
 	d.letters.give(letter)
 	written, over := d.letters.take()
 	if over {

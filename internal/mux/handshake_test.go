@@ -16,16 +16,18 @@ import (
 	"bulkhead/wire"
 )
 
+const terms = "tcp 127.0.0.1 80 recorded false"
+
 // shaken gives both ends of an encryption that have shaken hands.
 func shaken(t testing.TB) (*mux.UserEnd, *mux.DeviceEnd) {
 	t.Helper()
 	user, own := userEnd(t), identity(t)
-	device, answer, err := mux.Answer(own, user.Key(), user.Hello())
+	device, answer, err := mux.Answer(own, user.Key(), user.Hello(), terms)
 	if err != nil {
 		t.Fatal(err)
 	}
 	t.Cleanup(device.Close)
-	if err := user.Meet(answer, own.Fingerprint()); err != nil {
+	if err := user.Meet(answer, own.Fingerprint(), terms); err != nil {
 		t.Fatal(err)
 	}
 	return user, device
@@ -45,12 +47,12 @@ func TestAnEndWithAnotherKeyIsRefused(t *testing.T) {
 	t.Parallel()
 	own, stranger := identity(t), identity(t)
 	user := userEnd(t)
-	device, answer, err := mux.Answer(own, stranger.Fingerprint(), user.Hello())
+	device, answer, err := mux.Answer(own, stranger.Fingerprint(), user.Hello(), terms)
 	if err != nil {
 		t.Fatal(err)
 	}
 	defer device.Close()
-	if err := user.Meet(answer, own.Fingerprint()); err != nil {
+	if err := user.Meet(answer, own.Fingerprint(), terms); err != nil {
 		t.Fatal(err) // it is the device's to refuse the user
 	}
 	for range 2 {
@@ -63,12 +65,12 @@ func TestAnEndWithAnotherKeyIsRefused(t *testing.T) {
 		}
 	}
 	other := userEnd(t)
-	device, answer, err = mux.Answer(own, other.Key(), other.Hello())
+	device, answer, err = mux.Answer(own, other.Key(), other.Hello(), terms)
 	if err != nil {
 		t.Fatal(err)
 	}
 	defer device.Close()
-	if err := other.Meet(answer, stranger.Fingerprint()); errs.KindOf(err) != wire.Unauthenticated {
+	if err := other.Meet(answer, stranger.Fingerprint(), terms); errs.KindOf(err) != wire.Unauthenticated {
 		t.Errorf("another device: %v", err)
 	}
 }
@@ -77,15 +79,15 @@ func TestAnEndWithAnotherKeyIsRefused(t *testing.T) {
 func TestSomebodyInBetweenCannotShakeHandsWithBoth(t *testing.T) {
 	t.Parallel()
 	user, own, between := userEnd(t), identity(t), userEnd(t)
-	device, answer, err := mux.Answer(own, user.Key(), between.Hello())
+	device, answer, err := mux.Answer(own, user.Key(), between.Hello(), terms)
 	if err != nil {
 		t.Fatal(err)
 	}
 	defer device.Close()
-	if err := user.Meet(answer, own.Fingerprint()); err == nil {
+	if err := user.Meet(answer, own.Fingerprint(), terms); err == nil {
 		t.Error("the user takes an answer to another's hello")
 	}
-	if err := between.Meet(answer, own.Fingerprint()); err != nil {
+	if err := between.Meet(answer, own.Fingerprint(), terms); err != nil {
 		t.Fatal(err)
 	}
 	s, o := below(t)
@@ -104,14 +106,14 @@ func TestALetterThatMakesNoSenseIsRefused(t *testing.T) {
 		"none": "", "no base64": "***", "noise": base64.StdEncoding.EncodeToString([]byte("noise")), "endless": strings.Repeat("AAAA", wire.MaxTunnelLetter),
 		"half of one": userEnd(t).Hello()[:400], "TLS of the web": base64.StdEncoding.EncodeToString([]byte("\x16\x03\x01\x00\x05\x01\x00\x00\x01\x00")),
 	} {
-		device, answer, err := mux.Answer(own, own.Fingerprint(), letter)
+		device, answer, err := mux.Answer(own, own.Fingerprint(), letter, terms)
 		if err == nil {
 			// What is not whole yet is answered with nothing, and never becomes whole.
 			if device.Close(); answer != "" {
 				t.Errorf("a hello that is %s is answered", name)
 			}
 		}
-		if err := userEnd(t).Meet(letter, own.Fingerprint()); err == nil {
+		if err := userEnd(t).Meet(letter, own.Fingerprint(), terms); err == nil {
 			t.Errorf("an answer that is %s is taken", name)
 		}
 	}

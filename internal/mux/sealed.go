@@ -47,8 +47,8 @@ type sealKeys struct {
 	suite  uint16 // of TLS
 }
 
-func keysOf(state tls.ConnectionState) (sealKeys, error) {
-	secret, err := state.ExportKeyingMaterial(sealLabel, nil, sha256.Size)
+func keysOf(state tls.ConnectionState, terms string) (sealKeys, error) {
+	secret, err := state.ExportKeyingMaterial(sealLabel, []byte(terms), sha256.Size)
 	return sealKeys{secret, state.CipherSuite}, err
 }
 

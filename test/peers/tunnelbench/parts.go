@@ -135,7 +135,7 @@ func pool(file string) (*x509.CertPool, error) {
 }
 
 // userOrder is what the user's end is told.
-type userOrder struct{ URL, Ticket, Authority, Device, Answer string }
+type userOrder struct{ URL, Ticket, Authority, Device, Answer, Terms string }
 
 type userAnswer struct{ Key, Hello, Addr string }
 
@@ -152,7 +152,7 @@ func userPart([]string) error {
 		}
 		seal := func(s mux.Stream) (mux.Stream, error) { return s, nil }
 		if o.Device != "" {
-			if err := end.Meet(o.Answer, o.Device); err != nil {
+			if err := end.Meet(o.Answer, o.Device, o.Terms); err != nil {
 				return userAnswer{}, err
 			}
 			seal = end.Seal

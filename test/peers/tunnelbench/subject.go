@@ -130,7 +130,7 @@ func (p *pair) open(target string, end userAnswer) (o userOrder, err error) {
 		return o, err
 	}
 	reply, err := ask[wire.TunnelOpenReply](p.agent, agentOrder{Open: &wire.TunnelOpenRequest{Grant: signed, Ticket: tickets.Device, Hello: end.Hello}})
-	return userOrder{URL: p.url(p.far.server(), wire.TunnelPathUser), Ticket: tickets.User, Answer: reply.Answer}, err
+	return userOrder{URL: p.url(p.far.server(), wire.TunnelPathUser), Ticket: tickets.User, Answer: reply.Answer, Terms: wire.TunnelTerms(to, reply.Recorded)}, err
 }
 
 func (p *pair) url(host, path string) string { return "wss://" + net.JoinHostPort(host, p.port) + path }
