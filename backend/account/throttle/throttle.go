@@ -2,7 +2,8 @@
 //
 // It promises that of any number of tries at once no more than the limit come through; that who guesses too often waits,
 // each time twice as long; that a wait holds for the address from which the guesses came, and never for their victim at
-// another; that who goes on trying in vain can be refused before it is known what is tried; and that its memory is bounded.
+// another; that of IPv6 an address is its network of 64 bits, and the many such networks that one customer may have count
+// together, too; that who goes on trying in vain can be refused before it is known what is tried; and that its memory is bounded.
 package throttle
 
 import (
@@ -18,13 +19,16 @@ import (
 // Limits are how many tries fail before one has to wait.
 type Limits struct {
 	Each    int           // of one name from one address
-	Address int           // of all names from one address, behind which may be an office
+	Address int           // of all names from one address, behind which may be an office; from a wide network Wide times as many
 	Window  time.Duration // in which they are counted, and the first wait
 	Longest time.Duration // wait
 }
 
 // Default is what people who mistype never meet.
 var Default = Limits{Each: 5, Address: 40, Window: 15 * time.Minute, Longest: 24 * time.Hour}
+
+// Wide is how many times what one address may, a wide network may: behind it may be many customers of a provider.
+const Wide = 10
 
 // maxCounts bounds each of the memories. When one is full, what has waited out goes first.
 const maxCounts = 100_000
@@ -37,6 +41,7 @@ type Throttle struct {
 	mu        sync.Mutex // guards all below
 	each      map[pair]*count
 	addresses map[netip.Prefix]*count
+	wide      map[netip.Prefix]*count
 	known     map[pair]time.Time   // where a name was right before
 	familiar  map[netip.Prefix]int // how many of known are from there
 }
@@ -48,6 +53,7 @@ type pair struct {
 
 // count is of tries that failed, or are on their way.
 type count struct {
+	share  int // of what one address may: 1, or Wide
 	failed int
 	since  time.Time
 	until  time.Time // who tries waits until then
@@ -60,13 +66,14 @@ type count struct {
 
 // New makes a Throttle.
 func New(l Limits, now func() time.Time) *Throttle {
-	return &Throttle{limits: l, now: now, each: map[pair]*count{}, addresses: map[netip.Prefix]*count{}, known: map[pair]time.Time{}, familiar: map[netip.Prefix]int{}}
+	return &Throttle{limits: l, now: now, each: map[pair]*count{}, addresses: map[netip.Prefix]*count{}, wide: map[netip.Prefix]*count{}, known: map[pair]time.Time{}, familiar: map[netip.Prefix]int{}}
 }
 
 // Try is one try that was let through. It counts as failed until it has Passed.
 type Try struct {
 	throttle *Throttle
 	pair     pair
+	wide     netip.Prefix
 	passed   bool // or void
 	done     bool
 	// Known tells that this name was right before from this address.
@@ -76,23 +83,51 @@ type Try struct {
 // Begin lets a try through, or tells how long to wait. It counts before it is known how the try ends, so that many at once
 // are no way around the limit.
 func (t *Throttle) Begin(name, address string) (*Try, error) {
-	p := pair{name, network(address)}
+	own, wide := NetworksOf(address)
+	p := pair{name, own}
 	t.mu.Lock()
 	defer t.mu.Unlock()
 	now := t.now()
 	one := counted(t.each, p, t.limits.Each, now, t.limits)
-	all := counted(t.addresses, p.from, t.limits.Address, now, t.limits)
+	around := t.around(own, wide, now)
 	_, known := t.known[p]
-	all.pay(now)
-	for _, c := range []*count{one, all} {
+	for _, c := range around {
+		c.pay(now)
+	}
+	for _, c := range append([]*count{one}, around...) {
 		if now.Before(c.until) && (c == one || !known) { // others' guesses do not lock out who was right before from the same address
 			return nil, errs.E(wire.Exhausted, "too many tries from here: wait %s, or try from elsewhere", readable(c.until.Sub(now)))
 		}
 	}
 	one.add(t.limits.Each, now, t.limits)
-	all.add(t.limits.Address, now, t.limits)
-	all.open++
-	return &Try{throttle: t, pair: p, Known: known}, nil
+	for _, c := range around {
+		c.add(t.limits.Address*c.share, now, t.limits)
+		c.open++
+	}
+	return &Try{throttle: t, pair: p, wide: wide, Known: known}, nil
+}
+
+// around gives the counts of where a try comes from, begun where there were none. With mu held.
+func (t *Throttle) around(from, wide netip.Prefix, now time.Time) []*count {
+	own := counted(t.addresses, from, t.limits.Address, now, t.limits)
+	own.share = 1
+	if !wide.IsValid() {
+		return []*count{own}
+	}
+	all := counted(t.wide, wide, t.limits.Address*Wide, now, t.limits)
+	all.share = Wide
+	return []*count{own, all}
+}
+
+// counts gives those of where the try came from that are still there. With mu held.
+func (y *Try) counts() (all []*count) {
+	if c, ok := y.throttle.addresses[y.pair.from]; ok {
+		all = append(all, c)
+	}
+	if c, ok := y.throttle.wide[y.wide]; ok {
+		all = append(all, c)
+	}
+	return all
 }
 
 // cleanTries are how many an address may have begun and still be clean: who is sent away once, as all are who come in a
@@ -105,8 +140,12 @@ func (y *Try) Clean() bool {
 	t := y.throttle
 	t.mu.Lock()
 	defer t.mu.Unlock()
-	c, ok := t.addresses[y.pair.from]
-	return !ok || c.begun <= cleanTries && c.open <= 1 && c.waits == 0
+	for _, c := range y.counts() {
+		if c.begun > cleanTries*c.share || c.open > c.share || c.waits > 0 {
+			return false
+		}
+	}
+	return true
 }
 
 // Done tells that the try is no longer on its way, however it ended. Twice is fine.
@@ -114,8 +153,10 @@ func (y *Try) Done() {
 	t := y.throttle
 	t.mu.Lock()
 	defer t.mu.Unlock()
-	if c, ok := t.addresses[y.pair.from]; ok && !y.done {
-		c.open = max(0, c.open-1)
+	for _, c := range y.counts() {
+		if !y.done {
+			c.open = max(0, c.open-1)
+		}
 	}
 	y.done = true
 }
@@ -133,10 +174,10 @@ func (y *Try) Passed() {
 	}
 	y.passed = true
 	delete(t.each, y.pair)
-	if c, ok := t.addresses[y.pair.from]; ok {
-		c.takeBack(t.limits.Address)
+	for _, c := range y.counts() {
+		c.takeBack(t.limits.Address * c.share)
 		c.begun = max(0, c.begun-1)
-		c.paid = c.paid.Add(-vainEvery)
+		c.paid = c.paid.Add(-c.each())
 	}
 	t.remember(y.pair)
 }
@@ -167,8 +208,8 @@ func (y *Try) Void() {
 	if c, ok := t.each[y.pair]; ok {
 		c.takeBack(t.limits.Each)
 	}
-	if c, ok := t.addresses[y.pair.from]; ok {
-		c.takeBack(t.limits.Address)
+	for _, c := range y.counts() {
+		c.takeBack(t.limits.Address * c.share)
 		c.sent = t.now()
 	}
 }
@@ -236,21 +277,19 @@ func makeRoom[K comparable, V any](all map[K]V, stale func(V) bool) (made bool) 
 	return true
 }
 
-// network is what one has who has an address: the address, of IPv6 the network of 64 bits.
-func network(address string) netip.Prefix {
+// NetworksOf gives what one has who has an address: the address, of IPv6 the network of 64 bits; and the wide network of 48
+// bits that an IPv6 customer may have as a whole, which is not valid for IPv4. All that is no address is one.
+func NetworksOf(address string) (own, wide netip.Prefix) {
 	a, err := netip.ParseAddr(address)
 	if err != nil {
-		return netip.Prefix{} // all that is unknown is one
+		return own, wide
 	}
-	bits := 32
-	if a = a.Unmap().WithZone(""); a.Is6() {
-		bits = 64
+	if a = a.Unmap().WithZone(""); a.Is4() {
+		return netip.PrefixFrom(a, a.BitLen()), wide
 	}
-	p, err := a.Prefix(bits)
-	if err != nil {
-		return netip.Prefix{}
-	}
-	return p
+	own, _ = a.Prefix(64)  // the bits are within the address
+	wide, _ = a.Prefix(48) // as above
+	return own, wide
 }
 
 func readable(d time.Duration) string {
@@ -264,5 +303,5 @@ func readable(d time.Duration) string {
 func (t *Throttle) Size() int {
 	t.mu.Lock()
 	defer t.mu.Unlock()
-	return len(t.each) + len(t.addresses) + len(t.known) + len(t.familiar)
+	return len(t.each) + len(t.addresses) + len(t.wide) + len(t.known) + len(t.familiar)
 }

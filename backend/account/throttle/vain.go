@@ -18,30 +18,41 @@ const (
 // refused before it is read. It counts nothing: Begin does. From where somebody was right before all are looked at, lest others'
 // tries lock them out.
 func (t *Throttle) Admit(address string) error {
-	from := network(address)
+	own, wide := NetworksOf(address)
 	t.mu.Lock()
 	defer t.mu.Unlock()
-	c, ok := t.addresses[from]
-	if !ok || t.familiar[from] > 0 {
+	if t.familiar[own] > 0 {
 		return nil
 	}
 	now := t.now()
-	wait := c.paid.Sub(now) - (vainTries-1)*vainEvery
-	if c.failed >= t.limits.Address {
-		wait = max(wait, c.until.Sub(now))
-	}
+	wait := max(t.vain(t.addresses[own], now), t.vain(t.wide[wide], now))
 	if wait <= 0 {
 		return nil
 	}
 	return errs.E(wire.Exhausted, "too many tries from here: wait %s, or try from elsewhere", readable(wait))
 }
 
+// vain is how long who has such a count is to wait; none has nil. With mu held.
+func (t *Throttle) vain(c *count, now time.Time) time.Duration {
+	if c == nil {
+		return 0
+	}
+	wait := c.paid.Sub(now) - vainTries*vainEvery + c.each()
+	if c.failed >= t.limits.Address*c.share {
+		wait = max(wait, c.until.Sub(now))
+	}
+	return wait
+}
+
+// each is what one try in vain costs.
+func (c *count) each() time.Duration { return vainEvery / time.Duration(c.share) }
+
 // pay counts a try as one in vain, until it has Passed.
 func (c *count) pay(now time.Time) {
 	if c.paid.Before(now) {
 		c.paid = now
 	}
-	c.paid = c.paid.Add(vainEvery)
+	c.paid = c.paid.Add(c.each())
 	if most := now.Add(vainTries * vainEvery); c.paid.After(most) {
 		c.paid = most
 	}
@@ -60,5 +71,8 @@ func (y *Try) Back() bool {
 	t.mu.Lock()
 	defer t.mu.Unlock()
 	c, ok := t.addresses[y.pair.from]
+	if w, known := t.wide[y.wide]; known && (w.begun > backTries*w.share || w.waits > 0) {
+		return false
+	}
 	return ok && !c.sent.IsZero() && t.now().Sub(c.sent) >= backAfter && c.begun <= backTries && c.failed <= 1 && c.open <= 1 && c.waits == 0
 }
