@@ -66,6 +66,7 @@ type appendFile interface {
 // disk is the part of the file system that can be full or broken; tests break it.
 type disk interface {
 	create(file string) (appendFile, error)
+	mark(file string) error
 	free(dir string) (int64, error)
 }
 
@@ -79,8 +80,9 @@ func (osDisk) free(dir string) (int64, error) { return freeBytes(dir) }
 
 // segment is one file of the spill.
 type segment struct {
-	id   uint64
-	size int64 // durable bytes
+	id     uint64
+	size   int64 // durable bytes
+	marked bool  // a mark says that it ends there, whatever the file has behind
 }
 
 // position is behind a frame of a segment.
@@ -140,19 +142,22 @@ func (s *spill) load() error {
 	if err != nil {
 		return err
 	}
+	var marks []segment
 	for _, f := range files {
 		info, err := f.Info()
 		if err != nil {
 			return err
 		}
 		if id, ok := segmentID(f.Name()); ok {
-			s.segments = append(s.segments, segment{id, info.Size()})
+			s.segments = append(s.segments, segment{id: id, size: info.Size()})
+		} else if m, ok := segmentEnd(f.Name()); ok {
+			marks = append(marks, m)
 		} else if strings.HasSuffix(f.Name(), asideSuffix) {
 			s.setAsideBytes(info.Size())
 		}
 	}
 	slices.SortFunc(s.segments, func(a, b segment) int { return int(int64(a.id - b.id)) })
-	if err := s.repairLast(); err != nil {
+	if err := errors.Join(s.applyMarks(marks), s.repairLast()); err != nil {
 		return err
 	}
 	s.committed, err = readPosition(s.positionFile())
@@ -171,22 +176,43 @@ func (s *spill) load() error {
 func (s *spill) repairLast() error {
 	for len(s.segments) > 0 {
 		last := &s.segments[len(s.segments)-1]
-		kept, cut, err := repair(segmentFile(s.dir, last.id))
-		if err != nil {
+		if err := s.repair(last); err != nil {
 			return err
 		}
-		if cut > 0 {
-			s.log.Warn("spill ended in the middle of a record: cut off what was never answered for",
-				logkey.File, segmentFile(s.dir, last.id), logkey.Bytes, cut)
-		}
-		if kept > int64(len(segmentMagic)) {
-			last.size = kept
+		if last.size > int64(len(segmentMagic)) {
 			return nil
 		}
-		if err := os.Remove(segmentFile(s.dir, last.id)); err != nil {
+		if err := s.removeSegment(*last); err != nil {
 			return err
 		}
 		s.segments = s.segments[:len(s.segments)-1]
+	}
+	return nil
+}
+
+// repair finds the end of a segment that has no mark.
+func (s *spill) repair(seg *segment) error {
+	if seg.marked {
+		return nil
+	}
+	kept, cut, err := repair(segmentFile(s.dir, seg.id))
+	if err != nil {
+		return err
+	}
+	if cut > 0 {
+		s.log.Warn("spill ended in the middle of a record: cut off what was never answered for",
+			logkey.File, segmentFile(s.dir, seg.id), logkey.Bytes, cut)
+	}
+	seg.size = kept
+	return nil
+}
+
+// find gives the segment with an id, or nil. The caller holds mu or is alone.
+func (s *spill) find(id uint64) *segment {
+	for i := range s.segments {
+		if s.segments[i].id == id {
+			return &s.segments[i]
+		}
 	}
 	return nil
 }
@@ -257,7 +283,7 @@ func (s *spill) forget() error {
 		if len(s.segments) == 1 && s.active != nil {
 			s.closeActive()
 		}
-		if err := os.Remove(segmentFile(s.dir, first.id)); err != nil && !errors.Is(err, fs.ErrNotExist) {
+		if err := s.removeSegment(first); err != nil {
 			return err
 		}
 		s.quota.give(first.size)

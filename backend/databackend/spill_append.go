@@ -64,7 +64,7 @@ func (s *spill) rotate() error {
 		s.closeActive()
 	}
 	s.active, s.lastID, s.shapes, s.lastShape = f, id, map[string]knownShape{}, 0
-	s.segments = append(s.segments, segment{id, int64(len(segmentMagic))})
+	s.segments = append(s.segments, segment{id: id, size: int64(len(segmentMagic))})
 	return nil
 }
 
@@ -130,12 +130,6 @@ func (s *spill) write(data []byte) error {
 	}
 	s.broken = false
 	return nil
-}
-
-// undo cuts the segment back to what is durable, so that no half record stands before a whole one.
-func (s *spill) undo() {
-	size := s.segments[len(s.segments)-1].size
-	s.broken = errors.Join(s.active.Truncate(size), s.active.Sync()) != nil
 }
 
 // asFull makes what a full disk says errSpillFull.

@@ -182,10 +182,8 @@ func (s *spill) durable(id uint64) int64 {
 }
 
 func (s *spill) sizeOf(id uint64) int64 {
-	for _, seg := range s.segments {
-		if seg.id == id {
-			return seg.size
-		}
+	if seg := s.find(id); seg != nil {
+		return seg.size
 	}
 	return 0
 }
@@ -260,11 +258,4 @@ func replaceFile(file string, data []byte) error {
 		return err
 	}
 	return os.Rename(file+".tmp", file)
-}
-
-func removeFile(file string) error {
-	if err := os.Remove(file); err != nil && !errors.Is(err, fs.ErrNotExist) {
-		return err
-	}
-	return nil
 }
