@@ -19,16 +19,6 @@ func (t *table) list(s *stream, now time.Time) {
 	}
 }
 
-// hurried reports whether there is a stream that is to wait for nothing: one that says little, or nothing now.
-func (t *table) hurried() bool {
-	for _, s := range t.streams {
-		if !s.ended && (s.quickLeft > 0 || !s.listed) {
-			return true
-		}
-	}
-	return false
-}
-
 func (s *stream) sendable() bool {
 	return !s.gone && (s.out.size > 0 && s.credit > 0 || s.out.size == 0 && s.ending && !s.ended)
 }

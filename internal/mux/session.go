@@ -222,9 +222,9 @@ func (s *session) look(now time.Time) {
 	silent := now.Sub(time.Unix(0, s.heard.Load()))
 	s.table.ping = s.table.ping || silent >= every
 	s.work.Signal()
-	hurried, trip := s.table.hurried(), s.table.pace.trip
+	used, trip := len(s.table.streams) > 0, s.table.pace.trip
 	s.mu.Unlock()
-	if hurried && now.Sub(s.modelAt) >= modelEvery {
+	if used && now.Sub(s.modelAt) >= modelEvery {
 		s.modelAt = now
 		begin(s.sender.socket, trip)
 	}

@@ -505,32 +505,6 @@ func TestAKeyGoesOutBeforeWhatWaited(t *testing.T) {
 	}
 }
 
-func TestNobodyIsInAHurryWhereAllCopy(t *testing.T) {
-	t.Parallel()
-	side := newTable(Config{}, true, new(sync.Mutex))
-	if side.hurried() {
-		t.Error("without a stream")
-	}
-	bulk := side.open(start)
-	_, _ = side.write(bulk, make([]byte, queued), start)
-	if !side.hurried() {
-		t.Error("a stream that begins may wait")
-	}
-	bulk.quickLeft = 0
-	if side.hurried() {
-		t.Error("beside one that copies")
-	}
-	typed := side.open(start)
-	typed.quickLeft = 0
-	if !side.hurried() {
-		t.Error("a stream that says nothing now may wait")
-	}
-	side.reset(typed)
-	if side.hurried() {
-		t.Error("after the end")
-	}
-}
-
 func TestBulkStreamsHaveEqualShares(t *testing.T) {
 	t.Parallel()
 	side := newTable(Config{}, true, new(sync.Mutex))
