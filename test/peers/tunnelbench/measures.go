@@ -53,13 +53,17 @@ func keystroke(direction byte) func(context.Context, *bench) (measure, error) {
 			return m, err
 		}
 		defer sc.close()
-		length, rounds := 4500*time.Millisecond, 2
+		length, rounds := 11*time.Second, 2 // BBR looks how long the way is each ten seconds
 		if b.quick {
-			length, rounds = 3*time.Second, 1
+			rounds = 1
 		}
 		alone, beside, rates := make([][]time.Duration, len(sc.subjects)), make([][]time.Duration, len(sc.subjects)), make([]float64, len(sc.subjects))
-		for range rounds {
-			for i, s := range sc.subjects {
+		for round := range rounds {
+			for i := range sc.subjects {
+				if round%2 == 1 {
+					i = len(sc.subjects) - 1 - i // what comes later has older connections
+				}
+				s := sc.subjects[i]
 				quiet, busy, f, err := s.typing(sc.target, direction, length)
 				if err != nil {
 					return m, err
