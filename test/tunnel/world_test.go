@@ -146,6 +146,7 @@ type passage struct {
 	Listen string `json:"listen"`
 
 	t    *testing.T
+	pid  int
 	told *lines
 	stop func()
 	done chan error
@@ -188,6 +189,7 @@ func (w *world) open(t *testing.T, key *string, device, to string, more ...strin
 	if err := c.Start(); err != nil {
 		t.Fatal(err)
 	}
+	p.pid = c.Process.Pid
 	errOut := json.NewDecoder(out).Decode(p)
 	go func() {
 		err := c.Wait()
