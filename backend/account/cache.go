@@ -14,6 +14,8 @@ const (
 	cacheLife   = time.Second
 	cacheSize   = 4096
 	lookupLimit = 5 * time.Second
+	// lookupsAtOnce is how many of the database's connections look-ups have, whoever asks for them.
+	lookupsAtOnce = 4
 )
 
 // cache remembers records, and that there is none, for at most cacheLife. Callers that ask for the same id at once share
@@ -21,6 +23,8 @@ const (
 type cache[T any] struct {
 	find func(ctx context.Context, id string) (T, error)
 	now  func() time.Time
+	// turns has one element for each look-up that goes on.
+	turns chan struct{}
 
 	mu      sync.Mutex // guards entries
 	entries map[string]*lookup[T]
@@ -35,7 +39,7 @@ type lookup[T any] struct {
 }
 
 func newCache[T any](find func(ctx context.Context, id string) (T, error), now func() time.Time) *cache[T] {
-	return &cache[T]{find: find, now: now, entries: map[string]*lookup[T]{}}
+	return &cache[T]{find: find, now: now, turns: make(chan struct{}, lookupsAtOnce), entries: map[string]*lookup[T]{}}
 }
 
 func (c *cache[T]) record(ctx context.Context, id string) (T, error) {
@@ -73,7 +77,13 @@ func (c *cache[T]) fill(ctx context.Context, id string, l *lookup[T]) {
 	defer cancel()
 	defer close(l.done)
 	l.err = errs.E(wire.Internal, "") // what those who wait get if the store panics
-	l.record, l.err = c.find(ctx, id)
+	select {
+	case c.turns <- struct{}{}:
+		defer func() { <-c.turns }()
+		l.record, l.err = c.find(ctx, id)
+	case <-ctx.Done():
+		l.err = ctx.Err()
+	}
 	if l.err != nil && errs.KindOf(l.err) != wire.NotFound {
 		c.forgetIf(id, l)
 	}

@@ -19,3 +19,6 @@ func Queued(t *Tickets) int {
 
 // QueueLimit bounds Queued.
 const QueueLimit = 2 * maxAllTickets
+
+// MadeUpLogin is a token of the form of a login's, which is nobody's.
+func MadeUpLogin() string { return string(newCredential().text(LoginPrefix).Reveal()) }

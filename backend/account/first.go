@@ -213,6 +213,7 @@ func (l *Logins) insert(ctx context.Context, c Client, r LoginRecord, idToken se
 		return Session{}, errs.Wrap("account: log in", err)
 	}
 	l.ended(ended...)
+	l.strangers.pass(r.ID)
 	return Session{Login: r.Login, Token: token.text(LoginPrefix)}, nil
 }
 

@@ -56,6 +56,29 @@ func TestWhoTriesInVainAgainAndAgainIsRefusedUnreadAndCounted(t *testing.T) {
 }
 
 // The database is shut, so whatever asks it fails otherwise than by a limit.
+func TestMadeUpLoginsFromOneAddressDoNotReachTheDatabase(t *testing.T) {
+	t.Parallel()
+	p := newPeople(t)
+	s, _ := p.enrolled("alice")
+	for range 50 {
+		_, err := p.Authenticate(t.Context(), here, account.MadeUpLogin())
+		kind(t, err, wire.Unauthenticated)
+	}
+	if _, err := p.Authenticate(t.Context(), here, string(s.Token.Reveal())); err != nil {
+		t.Errorf("somebody who is logged in behind the same address: %v", err)
+	}
+	p.user("bob")
+	if _, err := p.Authenticate(t.Context(), here, string(p.first(here, "bob").Token.Reveal())); err != nil {
+		t.Errorf("somebody who has just logged in there: %v", err)
+	}
+	p.database.Close()
+	_, err := p.Authenticate(t.Context(), here, account.MadeUpLogin())
+	kind(t, err, wire.Exhausted)
+	_, err = p.Authenticate(t.Context(), far, account.MadeUpLogin())
+	kind(t, err, wire.Unavailable)
+}
+
+// The database is shut, so whatever asks it fails otherwise than by a limit.
 func TestCodesBeyondTheLimitDoNotReachTheDatabase(t *testing.T) {
 	t.Parallel()
 	p := newPeople(t)

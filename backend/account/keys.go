@@ -82,17 +82,18 @@ type KeyStore interface {
 
 // Keys makes, checks and revokes API keys. Make one with NewKeys.
 type Keys struct {
-	store   KeyStore
-	now     func() time.Time
-	seen    *cache[Record]
-	uses    *uses
-	revoked []func(id string)
+	store     KeyStore
+	now       func() time.Time
+	seen      *cache[Record]
+	uses      *uses
+	strangers *strangers
+	revoked   []func(id string)
 }
 
 // NewKeys makes Keys over a store. Each of revoked is told the id of a key that has just been revoked, so that what it
 // opened can be ended; it must not block.
 func NewKeys(store KeyStore, now func() time.Time, revoked ...func(id string)) *Keys {
-	return &Keys{store: store, now: now, seen: newCache(store.APIKey, now), uses: newUses(now), revoked: revoked}
+	return &Keys{store: store, now: now, seen: newCache(store.APIKey, now), uses: newUses(now), strangers: newStrangers(now), revoked: revoked}
 }
 
 // errRefused is the one answer to an unknown, wrong, expired and revoked key.
@@ -105,7 +106,7 @@ func (k *Keys) Authenticate(ctx context.Context, c Client, text string) (Princip
 	if err != nil {
 		return Principal{}, err
 	}
-	if err := k.uses.admit(key.ID, c.Address); err != nil {
+	if err := k.strangers.admit(key.ID, c.Address); err != nil {
 		return Principal{}, err
 	}
 	record, err := k.seen.record(ctx, key.ID)
@@ -116,9 +117,10 @@ func (k *Keys) Authenticate(ctx context.Context, c Client, text string) (Princip
 	same := subtle.ConstantTimeCompare(hash[:], record.Hash[:]) == 1 // no key hashes to the zero record's hash
 	now := k.now()
 	if err != nil || !same || !record.Live(now) {
-		k.uses.wrong(c.Address)
+		k.strangers.fail(c.Address)
 		return Principal{}, errRefused
 	}
+	k.strangers.pass(key.ID)
 	first, err := k.uses.right(key.ID, record.LastUsedAt)
 	if err != nil {
 		return Principal{}, err
@@ -227,6 +229,7 @@ func (k *Keys) ended(ids []string) {
 	for _, id := range ids {
 		k.seen.forget(id)
 		k.uses.forget(id)
+		k.strangers.forget(id)
 		for _, tell := range k.revoked {
 			tell(id)
 		}

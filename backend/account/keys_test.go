@@ -177,6 +177,31 @@ func TestWrongKeysFromOneAddressAreSlowedDown(t *testing.T) {
 	}
 }
 
+func TestWrongKeysFromAnIPv6NetworkAreThoseOfOneAddress(t *testing.T) {
+	t.Parallel()
+	s := newStage(t)
+	_, key := s.create(t)
+	from := func(form string, i int) account.Client { return account.Client{Address: fmt.Sprintf(form, i)} }
+	if _, err := s.Authenticate(t.Context(), from("2001:db8::%x", 1), key); err != nil {
+		t.Fatal(err)
+	}
+	for _, c := range []struct {
+		form       string
+		tries, max int32
+	}{{"2001:db8:1:2::%x", 100, 50}, {"2001:db8:2:%x::1", 1000, 500}} {
+		before := s.store.asked.Load()
+		for i := range int(c.tries) {
+			_, _ = s.Authenticate(t.Context(), from(c.form, i), string(account.NewAPIKey().Text().Reveal()))
+		}
+		if n := s.store.asked.Load() - before; n > c.max {
+			t.Errorf("%d of %d from %s were looked up", n, c.tries, c.form)
+		}
+	}
+	if _, err := s.Authenticate(t.Context(), from("2001:db8:2:%x::1", 1), key); err != nil {
+		t.Errorf("a key that was right before, from where the flood came: %v", err)
+	}
+}
+
 func TestAKeyIsUsedAtABoundedRate(t *testing.T) {
 	t.Parallel()
 	s := newStage(t)

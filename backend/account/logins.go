@@ -102,6 +102,7 @@ type LoginsConfig struct {
 type Logins struct {
 	LoginsConfig
 	seen      *cache[LoginRecord]
+	strangers *strangers
 	passwords *throttle.Throttle
 	codes     *throttle.Throttle
 	spread    *throttle.Throttle // of codes of one user from all addresses
@@ -116,7 +117,7 @@ func NewLogins(c LoginsConfig) *Logins {
 		c.Ended = func(string) {}
 	}
 	return &Logins{
-		LoginsConfig: c, seen: newCache(c.Store.Login, c.Now),
+		LoginsConfig: c, seen: newCache(c.Store.Login, c.Now), strangers: newStrangers(c.Now),
 		passwords: throttle.New(throttle.Default, c.Now), codes: throttle.New(throttle.Default, c.Now), spread: throttle.New(spreadLimits, c.Now),
 	}
 }
@@ -124,9 +125,10 @@ func NewLogins(c LoginsConfig) *Logins {
 // errLogin is the one answer to a token that opens nothing.
 var errLogin = errs.E(wire.Unauthenticated, "you are not logged in: the login may have ended, so log in again")
 
-// Authenticate tells whose a token is. It is asked at every request; the record behind it is at most a second old.
-func (l *Logins) Authenticate(ctx context.Context, token string) (Principal, error) {
-	record, err := l.find(ctx, token)
+// Authenticate tells whose a token is. It is asked at every request; the record behind it is at most a second old. Addresses
+// from which wrong ones come ask for others at a bounded rate.
+func (l *Logins) Authenticate(ctx context.Context, from Client, token string) (Principal, error) {
+	record, err := l.find(ctx, from, token)
 	if err != nil {
 		return Principal{}, err
 	}
@@ -140,10 +142,13 @@ func (l *Logins) Authenticate(ctx context.Context, token string) (Principal, err
 // seenEvery is how exactly it is known when a login was used.
 const seenEvery = time.Minute
 
-func (l *Logins) find(ctx context.Context, token string) (LoginRecord, error) {
+func (l *Logins) find(ctx context.Context, from Client, token string) (LoginRecord, error) {
 	c, ok := parseCredential(LoginPrefix, token)
 	if !ok {
 		return LoginRecord{}, errNotALogin
+	}
+	if err := l.strangers.admit(c.ID, from.Address); err != nil {
+		return LoginRecord{}, err
 	}
 	record, err := l.seen.record(ctx, c.ID)
 	if err != nil && errs.KindOf(err) != wire.NotFound {
@@ -152,8 +157,10 @@ func (l *Logins) find(ctx context.Context, token string) (LoginRecord, error) {
 	hash := c.hash(LoginPrefix)
 	same := subtle.ConstantTimeCompare(hash[:], record.Hash[:]) == 1
 	if err != nil || !same || !record.Live(l.Now()) || record.Who.Suspended {
+		l.strangers.fail(from.Address)
 		return LoginRecord{}, errLogin
 	}
+	l.strangers.pass(c.ID)
 	return record, nil
 }
 

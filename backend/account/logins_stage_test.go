@@ -167,7 +167,7 @@ func (p *people) first(c account.Client, name string) account.Session {
 
 func (p *people) who(s account.Session) account.Principal {
 	p.t.Helper()
-	by, err := p.Authenticate(p.t.Context(), string(s.Token.Reveal()))
+	by, err := p.Authenticate(p.t.Context(), here, string(s.Token.Reveal()))
 	if err != nil {
 		p.t.Fatal(err)
 	}
@@ -213,6 +213,6 @@ func (p *people) enrolled(name string) (account.Session, phone) {
 
 func (p *people) dead(s account.Session) {
 	p.t.Helper()
-	_, err := p.Authenticate(p.t.Context(), string(s.Token.Reveal()))
+	_, err := p.Authenticate(p.t.Context(), here, string(s.Token.Reveal()))
 	kind(p.t, err, wire.Unauthenticated)
 }

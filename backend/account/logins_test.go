@@ -434,7 +434,7 @@ func TestALoginThatEndsIsForgottenEverywhereWithinASecond(t *testing.T) {
 	p := newPeople(t)
 	s, _ := p.enrolled("alice")
 	other := p.process()
-	if _, err := other.Authenticate(t.Context(), string(s.Token.Reveal())); err != nil {
+	if _, err := other.Authenticate(t.Context(), here, string(s.Token.Reveal())); err != nil {
 		t.Fatal(err)
 	}
 	by := p.who(s)
@@ -446,7 +446,7 @@ func TestALoginThatEndsIsForgottenEverywhereWithinASecond(t *testing.T) {
 		t.Error("what it opened was not ended")
 	}
 	p.clock.pass(time.Second)
-	_, err := other.Authenticate(t.Context(), string(s.Token.Reveal()))
+	_, err := other.Authenticate(t.Context(), here, string(s.Token.Reveal()))
 	kind(t, err, wire.Unauthenticated)
 	kind(t, p.End(t.Context(), here, by, by.Login), wire.NotFound)
 }
@@ -535,7 +535,7 @@ func TestTokensThatAreNone(t *testing.T) {
 		"", "bhs_", good + "a", good[:len(good)-1], strings.ToUpper(good), " " + good, good + "\n", "bhk" + good[3:], stranger, "bhs" + stranger[3:],
 		good[:21] + stranger[21:], good[:6] + flip(good[6]) + good[7:], strings.Repeat("a", 1<<16),
 	} {
-		_, err := p.Authenticate(t.Context(), text)
+		_, err := p.Authenticate(t.Context(), here, text)
 		kind(t, err, wire.Unauthenticated)
 	}
 	if _, err := p.keys.Authenticate(t.Context(), here, good); errs.KindOf(err) != wire.Unauthenticated {

@@ -79,7 +79,7 @@ func (a *API) prove(r *http.Request) (account.Principal, error) {
 		return account.Principal{}, errCredential
 	}
 	if strings.HasPrefix(text, account.LoginPrefix) {
-		return a.Logins.Authenticate(r.Context(), text)
+		return a.Logins.Authenticate(r.Context(), requestOf(r.Context()).client(), text)
 	}
 	return a.Keys.Authenticate(r.Context(), requestOf(r.Context()).client(), text)
 }
@@ -97,7 +97,7 @@ func (a *API) proveCookie(r *http.Request) (account.Principal, error) {
 	if !isSafe(r.Method) && r.Header.Get("Sec-Fetch-Site") == "" && r.Header.Get("Origin") == "" {
 		return account.Principal{}, refusal(http.StatusForbidden, CodeCrossOrigin, "a browser that does not say where a request comes from cannot change anything with its login: send the header Authorization")
 	}
-	return a.Logins.Authenticate(r.Context(), cookies[0].Value)
+	return a.Logins.Authenticate(r.Context(), requestOf(r.Context()).client(), cookies[0].Value)
 }
 
 func isSafe(method string) bool {

@@ -94,7 +94,7 @@ func (c Config) revoke(q *call) (any, error) {
 	if token == "" {
 		return nil, invalid("token is missing")
 	}
-	p, err := c.Logins.Authenticate(q.ctx, token)
+	p, err := c.Logins.Authenticate(q.ctx, q.client, token)
 	switch errs.KindOf(err) {
 	case "":
 	case wire.Unauthenticated, wire.NotFound, wire.Invalid:

@@ -44,7 +44,7 @@ const (
 type Logins interface {
 	// Approve makes a login of its own for the user of p.
 	Approve(ctx context.Context, c account.Client, p account.Principal, kind account.LoginKind) (account.Session, error)
-	Authenticate(ctx context.Context, token string) (account.Principal, error)
+	Authenticate(ctx context.Context, from account.Client, token string) (account.Principal, error)
 	End(ctx context.Context, c account.Client, p account.Principal, id string) error
 }
 

@@ -31,7 +31,7 @@ type Logins interface {
 	Admit(c account.Client) error
 	Password(ctx context.Context, c account.Client, kind account.LoginKind, name string, password secret.Value) (account.Session, error)
 	Identified(ctx context.Context, c account.Client, kind account.LoginKind, who account.Identity) (account.Session, error)
-	Authenticate(ctx context.Context, token string) (account.Principal, error)
+	Authenticate(ctx context.Context, from account.Client, token string) (account.Principal, error)
 	Enrolled(ctx context.Context, p account.Principal) (bool, error)
 	Enrol(ctx context.Context, c account.Client, p account.Principal) (account.Enrolment, error)
 	ConfirmEnrolment(ctx context.Context, c account.Client, p account.Principal, code string) (account.Session, []secret.Value, error)

@@ -96,7 +96,7 @@ func (p *people) Identified(context.Context, account.Client, account.LoginKind, 
 	return p.session(account.AAL1), p.fault
 }
 
-func (p *people) Authenticate(_ context.Context, token string) (account.Principal, error) {
+func (p *people) Authenticate(_ context.Context, _ account.Client, token string) (account.Principal, error) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	by, ok := p.sessions[token]

@@ -57,7 +57,7 @@ func (p *Pages) identify(r *request) error {
 	if token == "" {
 		return nil
 	}
-	by, err := p.Logins.Authenticate(r.Context(), token)
+	by, err := p.Logins.Authenticate(r.Context(), r.client, token)
 	switch {
 	case errs.KindOf(err) == wire.Unauthenticated:
 		return nil
@@ -205,7 +205,7 @@ func (p *Pages) inForm(r *request, op string, fault error) (status int, problem 
 func (p *Pages) take(w http.ResponseWriter, r *request, s account.Session) error {
 	hold(w, s) // the one before is dead, whatever comes next
 	token := string(s.Token.Reveal())
-	by, err := p.Logins.Authenticate(r.Context(), token)
+	by, err := p.Logins.Authenticate(r.Context(), r.client, token)
 	if err != nil {
 		return err
 	}

@@ -125,7 +125,7 @@ func TestTheTicketOfAPageWorksOnceAndForItsLoginOnly(t *testing.T) {
 		found := shownTicket.FindStringSubmatch(b.want(b.get("/terminal/MINE"), http.StatusOK, "data-ticket").body)
 		return html.UnescapeString(found[1])
 	}
-	by, err := s.people.Authenticate(t.Context(), b.token())
+	by, err := s.people.Authenticate(t.Context(), account.Client{}, b.token())
 	if err != nil {
 		t.Fatal(err)
 	}

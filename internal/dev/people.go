@@ -164,7 +164,7 @@ func (p *people) user(ctx context.Context, s *server.Server, row oidc.Provider, 
 var seeding = account.Client{Agent: "bulkhead dev"}
 
 func (p *people) enrol(ctx context.Context, s *server.Server, name string, login account.Session) error {
-	who, err := s.Logins().Authenticate(ctx, string(login.Token.Reveal()))
+	who, err := s.Logins().Authenticate(ctx, seeding, string(login.Token.Reveal()))
 	if err != nil {
 		return err
 	}
@@ -184,7 +184,7 @@ func (p *people) enrol(ctx context.Context, s *server.Server, name string, login
 	if err != nil {
 		return err
 	}
-	if who, err = s.Logins().Authenticate(ctx, string(raised.Token.Reveal())); err != nil {
+	if who, err = s.Logins().Authenticate(ctx, seeding, string(raised.Token.Reveal())); err != nil {
 		return err
 	}
 	return s.Logins().End(ctx, seeding, who, raised.Login.ID)
