@@ -14,7 +14,7 @@ func Remembered(k *Keys) int {
 func Queued(t *Tickets) int {
 	t.mu.Lock()
 	defer t.mu.Unlock()
-	return max(len(t.waiting), len(t.oldest))
+	return max(len(t.waiting), len(t.oldest), len(t.held), len(t.within))
 }
 
 // QueueLimit bounds Queued.

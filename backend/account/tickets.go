@@ -17,9 +17,13 @@ import (
 // Limits of tickets.
 const (
 	TicketLife = 60 * time.Second
-	// MaxTickets is how many wait to be used at most, for one principal and for all.
-	MaxTickets    = 100
-	maxAllTickets = 10_000
+	// MaxTickets is how many wait to be used at most, for one principal, for the realms of one project, and for all.
+	MaxTickets        = 100
+	maxProjectTickets = 10_000
+	maxAllTickets     = 40_000
+	// maxInCrowd takes the place of maxProjectTickets where half of all that may wait do: few projects do not fill the other
+	// half.
+	maxInCrowd = 2_500
 )
 
 // Tickets trades a login over HTTPS for one WAMP session. They live in memory: a restart forgets them, and who holds one
@@ -30,6 +34,7 @@ type Tickets struct {
 	mu      sync.Mutex // guards all below
 	waiting map[ticketID]ticket
 	held    map[wire.Key]int // how many of waiting by principal
+	within  map[wire.Key]int // and by project of their realms
 	oldest  []ticketID       // in the order of expiry; used ones are skipped
 	opened  map[string]login // by the id of a login
 }
@@ -56,7 +61,7 @@ func (l login) over(now time.Time) bool { return !l.until.IsZero() && !now.Befor
 
 // NewTickets makes an empty set.
 func NewTickets(now func() time.Time) *Tickets {
-	return &Tickets{now: now, waiting: map[ticketID]ticket{}, held: map[wire.Key]int{}, opened: map[string]login{}}
+	return &Tickets{now: now, waiting: map[ticketID]ticket{}, held: map[wire.Key]int{}, within: map[wire.Key]int{}, opened: map[string]login{}}
 }
 
 // errTicket is the one answer to whatever does not open the realm.
@@ -75,7 +80,7 @@ func (t *Tickets) Issue(p Principal, r realms.Realm) (secret.Value, error) {
 	}
 	t.sweep(now)
 	t.compact()
-	if t.held[p.Key] >= MaxTickets || len(t.waiting) >= maxAllTickets {
+	if !t.room(p.Key, r.Project) {
 		return secret.Value{}, errs.E(wire.Exhausted, "too many tickets wait to be used: use one, or wait a minute")
 	}
 	text := secret.Random()
@@ -85,8 +90,18 @@ func (t *Tickets) Issue(p Principal, r realms.Realm) (secret.Value, error) {
 		key:       p.Key, realm: r.Name(), expires: now.Add(TicketLife), until: p.Until,
 	}
 	t.held[p.Key]++
+	t.within[r.Project]++
 	t.oldest = append(t.oldest, id)
 	return text, nil
+}
+
+// room tells whether one more may wait. With mu held.
+func (t *Tickets) room(holder, project wire.Key) bool {
+	most := maxProjectTickets
+	if len(t.waiting) >= maxAllTickets/2 {
+		most = maxInCrowd
+	}
+	return t.held[holder] < MaxTickets && t.within[project] < most && len(t.waiting) < maxAllTickets
 }
 
 // Redeem gives the principal of a ticket. A ticket is gone once it was presented, also in the wrong realm or under the
@@ -189,6 +204,11 @@ func (t *Tickets) remove(id ticketID) {
 	delete(t.waiting, id)
 	if t.held[found.key]--; t.held[found.key] == 0 {
 		delete(t.held, found.key)
+	}
+	if project := found.principal.Project; t.within[project] > 1 {
+		t.within[project]--
+	} else {
+		delete(t.within, project)
 	}
 }
 

@@ -185,6 +185,21 @@ func TestNobodyHoardsTickets(t *testing.T) {
 	issue(t, tickets, alice)
 }
 
+func TestFewProjectsDoNotTakeTheRoomForTicketsOfAll(t *testing.T) {
+	t.Parallel()
+	tickets := account.NewTickets(time.Now)
+	for i := range 1000 { // principals of three tenants
+		of := realms.OfInstallation(wire.Key(10+i%3), 2, wire.Prod)
+		for range account.MaxTickets {
+			if _, err := tickets.Issue(account.Principal{Kind: account.KindUser, Key: wire.Key(100 + i), Login: "x", Proof: account.ProofLogin, Level: account.AAL2}, of); err != nil {
+				kind(t, err, wire.Exhausted)
+				break
+			}
+		}
+	}
+	issue(t, tickets, alice)
+}
+
 func TestUsedTicketsTakeNoRoom(t *testing.T) {
 	t.Parallel()
 	tickets := account.NewTickets(time.Now)

@@ -1,9 +1,11 @@
 package devicegrant
 
 import (
+	"net/netip"
 	"time"
 
 	"bulkhead/backend/account"
+	"bulkhead/backend/account/throttle"
 	"bulkhead/internal/errs"
 	"bulkhead/internal/secret"
 	"bulkhead/wire"
@@ -27,8 +29,8 @@ func (g *Grants) Start(from From) (Issued, error) {
 	defer g.mu.Unlock()
 	now := g.now()
 	g.sweep(now)
-	network := networkOf(from.Address)
-	if g.held[network] >= maxPerNetwork || len(g.devices) >= maxWaiting {
+	networks, room := g.room(from.Address)
+	if !room {
 		return Issued{}, errTooMany
 	}
 	deviceCode, userCode := secret.Random(), newUserCode()
@@ -36,12 +38,28 @@ func (g *Grants) Start(from From) (Issued, error) {
 		userCode = newUserCode()
 	}
 	asked := &grant{
-		device: hashOf(string(deviceCode.Reveal())), user: hashOf(userCode), from: from.tame(), network: network, asked: now, interval: Interval,
+		device: hashOf(string(deviceCode.Reveal())), user: hashOf(userCode), from: from.tame(), networks: networks, asked: now, interval: Interval,
 	}
 	g.devices[asked.device], g.users[asked.user] = asked, asked
-	g.held[network]++
+	for _, network := range networks {
+		g.held[network]++
+	}
 	g.oldest = append(g.oldest, asked)
 	return Issued{DeviceCode: deviceCode, UserCode: shown(userCode), Life: Life, Interval: Interval}, nil
+}
+
+// room tells whether one more may wait that was asked for from an address, and which networks count it. With mu held.
+func (g *Grants) room(address string) (networks []netip.Prefix, room bool) {
+	most := maxPerNetwork
+	if len(g.devices) >= maxWaiting/2 {
+		most = maxInCrowd
+	}
+	own, wide := throttle.NetworksOf(address)
+	networks, room = []netip.Prefix{own}, len(g.devices) < maxWaiting && g.held[own] < most
+	if wide.IsValid() {
+		networks, room = append(networks, wide), room && g.held[wide] < most*throttle.Wide
+	}
+	return networks, room
 }
 
 // Poll gives who approved a request, once: who asks again is told ErrUnknown. Until then it gives ErrPending, ErrSlowDown,
@@ -91,8 +109,10 @@ func (g *Grants) drop(a *grant) {
 	}
 	delete(g.devices, a.device)
 	delete(g.users, a.user)
-	if g.held[a.network]--; g.held[a.network] == 0 {
-		delete(g.held, a.network)
+	for _, network := range a.networks {
+		if g.held[network]--; g.held[network] == 0 {
+			delete(g.held, network)
+		}
 	}
 }
 

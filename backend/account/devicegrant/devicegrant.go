@@ -11,6 +11,7 @@ package devicegrant
 import (
 	"context"
 	"crypto/sha256"
+	"net/netip"
 	"sync"
 	"time"
 
@@ -28,7 +29,9 @@ const (
 	SlowDown = 5 * time.Second
 
 	maxWaiting    = 10_000
-	maxPerNetwork = 20
+	maxPerNetwork = 20 // of one address, of a wide network throttle.Wide times as many
+	// maxInCrowd takes its place where half of all that may wait do, so that few addresses do not fill the other half.
+	maxInCrowd = 2
 )
 
 // From is where a request comes from. Address is seen by the server, the rest is what the program says of itself.
@@ -78,7 +81,7 @@ const (
 type grant struct {
 	device, user codeHash
 	from         From
-	network      string
+	networks     []netip.Prefix // that count it
 	asked        time.Time
 	state        state
 	by           account.Principal
@@ -96,15 +99,15 @@ type Grants struct {
 	mu      sync.Mutex // guards all below
 	devices map[codeHash]*grant
 	users   map[codeHash]*grant
-	held    map[string]int // how many wait, by network
-	oldest  []*grant       // in the order of expiry; those that are gone are skipped
+	held    map[netip.Prefix]int // how many wait, by network
+	oldest  []*grant             // in the order of expiry; those that are gone are skipped
 	guesses guesses
 }
 
 // New makes an empty set.
 func New(now func() time.Time, record Recorder) *Grants {
 	return &Grants{
-		now: now, record: record, devices: map[codeHash]*grant{}, users: map[codeHash]*grant{}, held: map[string]int{}, guesses: guesses{},
+		now: now, record: record, devices: map[codeHash]*grant{}, users: map[codeHash]*grant{}, held: map[netip.Prefix]int{}, guesses: guesses{},
 	}
 }
 

@@ -3,6 +3,7 @@ package devicegrant_test
 import (
 	"context"
 	"errors"
+	"fmt"
 	"strings"
 	"sync"
 	"testing"
@@ -298,6 +299,36 @@ func TestOneNetworkDoesNotFillTheMemory(t *testing.T) {
 	}
 }
 
+// An honest program waits among very many that nobody will approve.
+func TestFewNetworksDoNotFillTheMemoryForAll(t *testing.T) {
+	t.Parallel()
+	g := devicegrant.New(time.Now, &log{})
+	from := func(address string) error {
+		_, err := g.Start(devicegrant.From{Address: address})
+		return err
+	}
+	waiting := 0
+	for i := range 20_000 { // each of a network of 64 bits of its own, all of which one customer may have
+		if from(fmt.Sprintf("2001:db8:7:%x::1", i)) == nil {
+			waiting++
+		}
+	}
+	if waiting != 200 {
+		t.Errorf("%d wait for one customer", waiting)
+	}
+	for i := range 1000 * 20 {
+		if from(fmt.Sprintf("10.0.%d.%d", i/20/250, i/20%250)) == nil {
+			waiting++
+		}
+	}
+	if waiting > 7500 {
+		t.Errorf("%d wait for a thousand addresses and a customer", waiting)
+	}
+	if err := from("192.0.2.1"); err != nil {
+		t.Errorf("somebody else has no room: %v", err)
+	}
+}
+
 func TestWhatAProgramSaysOfItselfIsANameAndNoMore(t *testing.T) {
 	t.Parallel()
 	g := devicegrant.New(time.Now, &log{})
@@ -316,7 +347,7 @@ func TestCodesAreEasyToReadAndUnlike(t *testing.T) {
 	g := devicegrant.New(time.Now, &log{})
 	seen := map[string]bool{}
 	for i := range 1000 {
-		issued, err := g.Start(devicegrant.From{Address: "10.0." + string(rune('0'+i/10%10)) + "." + string(rune('0'+i%10)) + string(rune('0'+i/100))})
+		issued, err := g.Start(devicegrant.From{Address: fmt.Sprintf("10.0.%d.%d", i/100, i%100)})
 		if err != nil {
 			t.Fatal(err)
 		}

@@ -1,9 +1,6 @@
 package devicegrant
 
-import (
-	"net/netip"
-	"strings"
-)
+import "strings"
 
 const maxName = 64
 
@@ -23,21 +20,4 @@ func name(text string) string {
 		text = text[:maxName]
 	}
 	return text
-}
-
-// networkOf is what counts as one source: an IPv4 address, or the network of an IPv6 address that one subscriber has.
-func networkOf(address string) string {
-	a, err := netip.ParseAddr(address)
-	if err != nil {
-		return address
-	}
-	a = a.Unmap().WithZone("")
-	if a.Is4() {
-		return a.String()
-	}
-	network, err := a.Prefix(64)
-	if err != nil {
-		return address
-	}
-	return network.String()
 }
