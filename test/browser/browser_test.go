@@ -225,8 +225,10 @@ func age(ctx context.Context, database, name string, minutes int) error {
 		return err
 	}
 	defer func() { _ = conn.Close(ctx) }()
-	_, err = conn.Exec(ctx, `UPDATE bulkhead.login l SET factor_at = l.factor_at - make_interval(mins => $2), first_at = l.first_at - make_interval(mins => $2),
-		created_at = l.created_at - make_interval(mins => $2)
+	_, err = conn.Exec(ctx, `WITH code AS (UPDATE bulkhead.user_factor f SET last_step = f.last_step - 2 * $2::int
+		FROM bulkhead.principal p WHERE p.key = f.user_key AND p.name = $1)
+		UPDATE bulkhead.login l SET factor_at = l.factor_at - make_interval(mins => $2::int), first_at = l.first_at - make_interval(mins => $2::int),
+		created_at = l.created_at - make_interval(mins => $2::int)
 		FROM bulkhead.principal p WHERE p.key = l.user_key AND p.name = $1 AND l.factor_at IS NOT NULL`, name, minutes)
 	return err
 }
