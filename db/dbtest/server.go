@@ -10,6 +10,7 @@ import (
 	"strings"
 	"sync"
 	"sync/atomic"
+	"syscall"
 	"time"
 
 	"github.com/jackc/pgx/v5"
@@ -69,7 +70,7 @@ func open(ctx context.Context) (*Server, error) {
 // openPrivate starts a server for this process alone. It may forget everything in a crash, which makes it fast.
 func openPrivate(ctx context.Context) (*Server, error) {
 	sweepDirs(ctx)
-	dir, err := os.MkdirTemp("", dirPrefix)
+	dir, err := os.MkdirTemp(parentDir(), dirPrefix)
 	if err != nil {
 		return nil, err
 	}
@@ -97,13 +98,29 @@ func openPrivate(ctx context.Context) (*Server, error) {
 	return s, nil
 }
 
+const (
+	memoryDir  = "/dev/shm" // of Linux: files in memory
+	memoryRoom = 4 << 30    // bytes that must be free there: each package at work has a server of some hundred MB
+)
+
+// parentDir is where private servers live: in memory where there is room. A database for each test is a thousand files made
+// and deleted, which a disk takes longer for than PostgreSQL itself.
+func parentDir() string {
+	var s syscall.Statfs_t
+	if err := syscall.Statfs(memoryDir, &s); err == nil && s.Bavail*uint64(s.Bsize) >= memoryRoom {
+		return memoryDir
+	}
+	return os.TempDir()
+}
+
 // sweepAge is how old a directory must be before it counts as left: a younger one may be about to be locked.
 const sweepAge = time.Minute
 
 // sweepDirs removes the private servers of runs that crashed. Those of runs that go on are locked and stay.
 func sweepDirs(ctx context.Context) {
-	left, _ := filepath.Glob(filepath.Join(os.TempDir(), dirPrefix+"*")) // fails for a bad pattern only
-	for _, dir := range left {
+	inMemory, _ := filepath.Glob(filepath.Join(memoryDir, dirPrefix+"*")) // fails for a bad pattern only
+	left, _ := filepath.Glob(filepath.Join(os.TempDir(), dirPrefix+"*"))
+	for _, dir := range append(left, inMemory...) {
 		if info, err := os.Stat(dir); err != nil || time.Since(info.ModTime()) < sweepAge {
 			continue
 		}
