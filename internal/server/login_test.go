@@ -151,6 +151,7 @@ func gone(t *testing.T, session *wampx.Session, what string) {
 }
 
 func TestALoginThatEndsTakesItsSessionsWithIt(t *testing.T) {
+	t.Parallel()
 	s := newSite(t)
 	alice, _ := s.enrolled("alice")
 	p := ask[httpapi.Project](s, alice.Token, "POST", "/projects", httpapi.ProjectCreate{Name: "plant-a"})
@@ -177,6 +178,7 @@ func TestALoginThatEndsTakesItsSessionsWithIt(t *testing.T) {
 }
 
 func TestACredentialInAURLOpensNothingAnywhere(t *testing.T) {
+	t.Parallel()
 	s := newSite(t)
 	client := s.from("127.0.0.1")
 	for _, path := range []string{

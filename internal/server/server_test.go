@@ -72,6 +72,7 @@ func get(t *testing.T, s *server.Server, url string) int {
 
 // goleak sees to it that nothing of all this is left.
 func TestWhatStartReturnsAnswersAndAStopLeavesNothing(t *testing.T) {
+	t.Parallel()
 	s := start(t, options(t))
 	for url, want := range map[string]int{
 		s.API() + "/api/v1/openapi.json": http.StatusOK,
@@ -90,6 +91,7 @@ func TestWhatStartReturnsAnswersAndAStopLeavesNothing(t *testing.T) {
 }
 
 func TestARestartKeepsTheOwnersKeyAndTheAuthority(t *testing.T) {
+	t.Parallel()
 	o := options(t)
 	read := func(s *server.Server) string {
 		key, errKey := os.ReadFile(s.OwnerKeyFile())
@@ -110,6 +112,7 @@ func TestARestartKeepsTheOwnersKeyAndTheAuthority(t *testing.T) {
 }
 
 func TestAStartThatFailsSaysWhyAndLeavesNothing(t *testing.T) {
+	t.Parallel()
 	taken, err := net.Listen("tcp", "127.0.0.1:0")
 	if err != nil {
 		t.Fatal(err)
@@ -146,6 +149,7 @@ func TestAStartThatFailsSaysWhyAndLeavesNothing(t *testing.T) {
 }
 
 func TestTwoServersDoNotShareADatabase(t *testing.T) {
+	t.Parallel()
 	o := options(t)
 	s := start(t, o)
 	defer stop(t, s)

@@ -1,6 +1,7 @@
 package audit_test
 
 import (
+	"context"
 	"os"
 	"path/filepath"
 	"strings"
@@ -159,7 +160,9 @@ func TestTwoServersDoNotWriteTheLogsOfOneDatabase(t *testing.T) {
 	s := newScene(t)
 	other := s.options
 	other.Config.StateDir = filepath.Join(t.TempDir(), "state")
-	second, err := server.Start(t.Context(), other)
+	starting, cancel := context.WithTimeout(t.Context(), 3*time.Second) // it would wait for longer that the first lets go
+	defer cancel()
+	second, err := server.Start(starting, other)
 	if err == nil {
 		t.Error("both run", second.Stop(t.Context()))
 	}

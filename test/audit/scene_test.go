@@ -5,6 +5,7 @@ import (
 	"bytes"
 	"context"
 	"encoding/json"
+	"flag"
 	"fmt"
 	"io"
 	"log/slog"
@@ -27,7 +28,11 @@ import (
 	"bulkhead/internal/server"
 )
 
-func TestMain(m *testing.M) { goleak.VerifyTestMain(dbtest.Main(m)) }
+// TestMain lets more tests run at once than there are processors: they mostly wait for a server to look again.
+func TestMain(m *testing.M) {
+	_ = flag.Set("test.parallel", "4") // which every test program has
+	goleak.VerifyTestMain(dbtest.Main(m))
+}
 
 // scene is a server with one project, and a superuser of its database.
 type scene struct {
@@ -39,7 +44,7 @@ type scene struct {
 	project  int64
 }
 
-const patrol = 500 * time.Millisecond
+const patrol = 200 * time.Millisecond
 
 func newScene(t *testing.T) *scene {
 	t.Helper()

@@ -3,6 +3,7 @@ package tunnel
 import (
 	"bufio"
 	"crypto/tls"
+	"errors"
 	"fmt"
 	"io"
 	"net"
@@ -231,16 +232,19 @@ func TestWhoIsSlowAtASiteIsCutOff(t *testing.T) {
 		"headers": "GET / HTTP/1.1\r\nHost: HOST\r\nX-A:",
 		"a body":  "POST / HTTP/1.1\r\nHost: HOST\r\nContent-Length: 1000\r\n\r\nx",
 	} {
-		raw := dialSite(t, s)
-		if _, err := io.WriteString(raw.conn, strings.ReplaceAll(start, "HOST", raw.host)); err != nil {
-			t.Fatal(err)
-		}
-		_ = raw.conn.SetReadDeadline(time.Now().Add(time.Minute))
-		if _, err := io.Copy(io.Discard, raw.conn); err != nil {
-			if e, ok := err.(net.Error); ok && e.Timeout() {
-				t.Errorf("%s: the connection is held", name)
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			raw := dialSite(t, s)
+			if _, err := io.WriteString(raw.conn, strings.ReplaceAll(start, "HOST", raw.host)); err != nil {
+				t.Fatal(err)
 			}
-		}
+			_ = raw.conn.SetReadDeadline(time.Now().Add(time.Minute))
+			_, err := io.Copy(io.Discard, raw.conn)
+			var e net.Error
+			if errors.As(err, &e) && e.Timeout() {
+				t.Error("the connection is held")
+			}
+		})
 	}
 }
 

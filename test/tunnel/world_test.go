@@ -37,6 +37,7 @@ func TestMain(m *testing.M) {
 	if role := os.Getenv(roleVariable); role != "" {
 		os.Exit(playRole(role))
 	}
+	_ = flag.Set("test.parallel", "6") // more than there are processors: the longest ones wait for limits of seconds
 	flag.Parse()
 	root, err := os.MkdirTemp("", "bulkhead-tunnel-")
 	if err != nil {
