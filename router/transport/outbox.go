@@ -24,7 +24,7 @@ func (o *Outbox) holds(l *Link) bool {
 	return o != nil && (l.in.raw != nil || l.carrier != nil || o.own == l)
 }
 
-// inline is how many links an outbox writes to by itself; a publication to more is written by many at a time.
+// inline is how many links an outbox writes to without a turn.
 const inline = 8
 
 // mostGathered is how many messages of a session are handled before what follows from them is written.
@@ -48,7 +48,7 @@ func (o *Outbox) flushInTurn() {
 		o.Flush()
 		return
 	}
-	ofProcess().have(o.Flush)
+	o.links = writeInTurns(ofProcess(), o.links)
 }
 
 // FlushToWait writes what waits when the owner finds no more messages.

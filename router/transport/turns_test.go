@@ -4,6 +4,7 @@ import (
 	"io"
 	"runtime"
 	"testing"
+	"time"
 )
 
 // A test that is not parallel has the processors, and the turns, for itself.
@@ -89,13 +90,48 @@ func TestATurnIsGivenBackWhateverBecomesOfIt(t *testing.T) {
 	ts := newTurns(1)
 	func() {
 		defer func() { _ = recover() }()
-		ts.have(func() { panic("in a turn") })
+		ts.have(ts.next(), func() bool { panic("in a turn") })
 	}()
 	had := false
-	ts.have(func() { had = true })
+	ts.have(ts.next(), func() bool { had = true; return false })
 	if !had {
 		t.Error("no turn is left")
 	}
+}
+
+// aSlice is a step that takes as long as a turn lasts.
+func aSlice() {
+	for begun := time.Now(); time.Since(begun) < slice; {
+		runtime.Gosched()
+	}
+}
+
+func TestWhoHasMuchGoesToTheEndOfTheLineAfterASlice(t *testing.T) {
+	t.Parallel()
+	ts := newTurns(1)
+	mine, other := ts.next(), make(chan struct{})
+	go func() { ts.have(ts.next(), func() bool { close(other); return false }) }()
+	ts.have(mine, func() bool { // it ends only if the other has its turn in between
+		aSlice()
+		select {
+		case <-other:
+			return false
+		default:
+			return true
+		}
+	})
+	if ts.spare() == nil {
+		t.Error("the turn was not given back")
+	}
+}
+
+func TestWhoHelpsLeavesTheTurnToThoseWhoWaitForOne(t *testing.T) {
+	t.Parallel()
+	ts := newTurns(1)
+	spare, other := ts.spare(), make(chan struct{})
+	go func() { ts.have(ts.next(), func() bool { close(other); return false }) }()
+	ts.help(spare, func() bool { aSlice(); return true }) // it returns only if somebody else has the turn
+	<-other
 }
 
 func TestATurnWithoutABellGivesWayToo(t *testing.T) {
