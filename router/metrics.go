@@ -61,7 +61,7 @@ func (c *class) authorized(d time.Duration) {
 // reasons are all the reasons of refusal that are counted by name.
 var reasons = []string{
 	"authentication_failed", "authorization_failed", "exhausted", "gone", "internal", "no_auth_method", "no_such_realm", "no_such_role",
-	"not_authorized", "protocol_violation", "subprotocol", "system_shutdown", "timeout", "too_many_from_network",
+	"not_authorized", "protocol_violation", "subprotocol", "system_shutdown", "timeout", "too_fast_from_network", "too_many_from_network",
 	"too_many_pending", "unavailable", "upgrade",
 }
 

@@ -65,6 +65,7 @@ type Router struct {
 	WriteTimeout      Duration `yaml:"write_timeout"`
 	MaxMessage        int      `yaml:"max_message"`
 	MaxPerAddress     int      `yaml:"max_connections_per_address"`
+	MaxNewPerAddress  int      `yaml:"max_new_connections_per_address"`
 	MaxQueuePerClient int      `yaml:"max_queue_per_client"`
 }
 
@@ -106,7 +107,7 @@ func Default() Config {
 		Log:       Log{Level: "info", Format: "auto"},
 		Router: Router{
 			JoinTimeout: Duration(5 * time.Second), PingInterval: Duration(20 * time.Second), WriteTimeout: Duration(10 * time.Second),
-			MaxMessage: 16 << 20, MaxPerAddress: 1024, MaxQueuePerClient: 32 << 20,
+			MaxMessage: 16 << 20, MaxPerAddress: 1024, MaxNewPerAddress: 100, MaxQueuePerClient: 32 << 20,
 		},
 		Ingest:     Ingest{SpillQuota: 1 << 30},
 		Storage:    Storage{Quota: 10 << 30},
@@ -212,6 +213,9 @@ func (c Config) check() error {
 	}
 	if c.Router.MaxPerAddress < 1 {
 		fault("router.max_connections_per_address", "want at least 1")
+	}
+	if n := c.Router.MaxNewPerAddress; n < 0 || n > 1_000_000 {
+		fault("router.max_new_connections_per_address", "want 0 for any number, or at most 1000000")
 	}
 	if c.Ingest.SpillQuota < 1<<20 {
 		fault("ingest.spill_quota_per_project", "want at least 1048576 bytes")

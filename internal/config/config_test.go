@@ -86,6 +86,7 @@ func TestAFaultSaysWhereItIs(t *testing.T) {
 		"router: {max_message: 1}\n":                                           "router.max_message: want",
 		"router: {max_queue_per_client: 1}\n":                                  "router.max_queue_per_client: want",
 		"router: {max_connections_per_address: 0}\n":                           "router.max_connections_per_address: want",
+		"router: {max_new_connections_per_address: -1}\n":                      "router.max_new_connections_per_address: want",
 		"gateway: {http_domain: localhost}\n":                                  "gateway.http_domain: want",
 		"gateway: {http_domain: Tunnel.example}\n":                             "gateway.http_domain: want",
 		"gateway: {http_domain: 127.0.0.1}\n":                                  "gateway.http_domain: want",

@@ -356,7 +356,9 @@ func (s *Server) serve(context.Context) error {
 	if err != nil {
 		return err
 	}
-	guard := transport.NewGuard(s.listener, transport.GuardLimits{PerNetwork: s.options.Config.Router.MaxPerAddress}, s.router.Refused)
+	guard := transport.NewGuard(s.listener, transport.GuardLimits{
+		PerNetwork: s.options.Config.Router.MaxPerAddress, PerSecond: s.options.Config.Router.MaxNewPerAddress,
+	}, s.router.Refused)
 	s.run(transport.HTTPServer(handler, s.limits(), s.log), s.router.Front(guard, s.tls))
 	ops := &http.Server{Handler: s.opsHandler(), ReadHeaderTimeout: 5 * time.Second, ReadTimeout: 10 * time.Second, ErrorLog: slog.NewLogLogger(s.log.Handler(), slog.LevelDebug)}
 	s.run(ops, s.ops)

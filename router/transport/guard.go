@@ -14,10 +14,15 @@ import (
 
 // GuardLimits bound how many connections a listener keeps. A zero field means its default.
 type GuardLimits struct {
-	// PerNetwork is how many one address, or one IPv6 /64, may have. Default: a quarter of the file descriptors.
+	// PerNetwork is how many one address, or one IPv6 /64, may have. Default: a quarter of the file descriptors. An IPv6 /48,
+	// which one customer may have as a whole, may have wide times as many.
 	PerNetwork int
-	// Pending is how many may be open without having joined or made a request; one address, or one IPv6 /64, may have half of
-	// them, so that it cannot keep all others out. Default: an eighth of the file descriptors.
+	// PerSecond is how many new ones an address, or one IPv6 /64, may open in a second, on the average of ten; an IPv6 /48 wide
+	// times as many. Those from this machine are not counted. Default: any number.
+	PerSecond int
+	// Pending is how many may be open without having joined or made a request; one address, or one IPv6 /48, may have half of
+	// them, and where all are there, the oldest of who has most gives way to who comes, so that few cannot keep all others
+	// out. Default: an eighth of the file descriptors.
 	Pending int
 }
 
@@ -38,16 +43,27 @@ type Guard struct {
 	limits  GuardLimits
 	refused func(reason string)
 
-	mu      sync.Mutex
-	network map[netip.Prefix]held // guarded by mu
-	pending int                   // guarded by mu
+	mu      sync.Mutex // guards all below
+	network map[netip.Prefix]held
+	pending int
+	oldest  list // of those that are pending
+	since   time.Time
+	opened  map[netip.Prefix]int // since then, where that is bounded
 }
 
 // held is what a network has.
 type held struct{ open, pending int }
 
-// leastShare is how many pending connections any network may have, if the limit for all is so high.
-const leastShare = 16
+const (
+	// leastShare is how many pending connections any network may have, if the limit for all is so high.
+	leastShare = 16
+	// wide is how many times what one address may, an IPv6 /48 may: behind it may be many customers of a provider.
+	wide = 10
+	// window is how long new connections are counted.
+	window = 10 * time.Second
+	// maxVictims is how many of the oldest are looked at to find the one that gives way.
+	maxVictims = 64
+)
 
 // NewGuard guards a listener of plain TCP; TLS belongs above it. Refused is told the reason of each refusal; may be nil.
 func NewGuard(l net.Listener, limits GuardLimits, refused func(reason string)) *Guard {
@@ -64,41 +80,139 @@ func (g *Guard) Accept() (net.Conn, error) {
 		if err != nil {
 			return nil, err
 		}
-		from := NetworkOf(c.RemoteAddr())
-		if reason := g.enter(from); reason != "" {
+		entered := &guarded{Conn: c, guard: g, from: networksOf(c.RemoteAddr()), at: time.Now(), pending: true}
+		away, reason := g.enter(entered)
+		if away != nil {
+			g.refused("too_many_pending")
+			reset(away.Conn)
+			_ = away.Close() // as below
+		}
+		if reason != "" {
 			g.refused(reason)
 			reset(c)
 			_ = c.Close() // it is refused: there is nobody to tell
 			continue
 		}
-		return &guarded{Conn: c, guard: g, from: from, at: time.Now(), pending: true}, nil
+		return entered, nil
 	}
 }
 
-func (g *Guard) enter(from netip.Prefix) (reason string) {
+// networks are those that count the connection.
+func (c *guarded) networks() []netip.Prefix {
+	if c.from[1].IsValid() {
+		return c.from[:]
+	}
+	return c.from[:1]
+}
+
+// networksOf gives the network of an address, and the one around it that counts too; both are zero where there is none.
+func networksOf(a net.Addr) (from [2]netip.Prefix) {
+	from[0] = NetworkOf(a)
+	if from[0].Addr().Is6() {
+		from[1], _ = from[0].Addr().Prefix(48) // the bits are within the address
+	}
+	return from
+}
+
+// enter counts a connection, or gives the reason why it is one too many. Where another gives way to it, that is to be closed.
+func (g *Guard) enter(c *guarded) (away *guarded, reason string) {
 	g.mu.Lock()
 	defer g.mu.Unlock()
-	of := g.network[from]
-	switch {
-	case g.pending >= g.limits.Pending:
-		return "too_many_pending"
-	case from.IsValid() && (of.open >= g.limits.PerNetwork || of.pending >= max(leastShare, g.limits.Pending/2)):
-		return "too_many_from_network"
+	most := g.limits.PerNetwork
+	for _, from := range c.networks() {
+		of := g.network[from]
+		if from.IsValid() && (of.open >= most || of.pending >= max(leastShare, g.limits.Pending/2)) {
+			return nil, "too_many_from_network"
+		}
+		most *= wide
+	}
+	if g.tooFast(c) {
+		return nil, "too_fast_from_network"
+	}
+	if g.pending >= g.limits.Pending {
+		if away = g.victim(g.network[c.from[0]].pending); away == nil {
+			return nil, "too_many_pending"
+		}
+		away.settle() // its place is free
 	}
 	g.pending++
-	g.network[from] = held{of.open + 1, of.pending + 1}
-	return ""
+	g.oldest.push(c)
+	for _, from := range c.networks() {
+		of := g.network[from]
+		g.network[from] = held{of.open + 1, of.pending + 1}
+	}
+	return away, ""
+}
+
+// tooFast counts a new connection where that is bounded, and tells whether there were too many lately. The guard is locked.
+func (g *Guard) tooFast(c *guarded) bool {
+	if g.limits.PerSecond <= 0 || !c.from[0].IsValid() || c.from[0].Addr().IsLoopback() {
+		return false
+	}
+	if c.at.Sub(g.since) >= window {
+		g.since, g.opened = c.at, map[netip.Prefix]int{}
+	}
+	most := g.limits.PerSecond * int(window/time.Second)
+	for _, from := range c.networks() {
+		if g.opened[from] >= most {
+			return true
+		}
+		most *= wide
+	}
+	for _, from := range c.networks() {
+		g.opened[from]++
+	}
+	return false
+}
+
+// victim finds the pending connection that gives way to one of a network with so many: of the oldest, one of who has most, if
+// that are more. The guard is locked.
+func (g *Guard) victim(than int) (found *guarded) {
+	for c, looked := g.oldest.first, 0; c != nil && looked < maxVictims; c, looked = c.next, looked+1 {
+		if n := g.network[c.from[0]].pending; n > than {
+			found, than = c, n
+		}
+	}
+	return found
+}
+
+// list is of connections in the order in which they came.
+type list struct{ first, last *guarded }
+
+func (l *list) push(c *guarded) {
+	if c.previous = l.last; l.last != nil {
+		l.last.next = c
+	} else {
+		l.first = c
+	}
+	l.last = c
+}
+
+func (l *list) remove(c *guarded) {
+	if c.previous != nil {
+		c.previous.next = c.next
+	} else {
+		l.first = c.next
+	}
+	if c.next != nil {
+		c.next.previous = c.previous
+	} else {
+		l.last = c.previous
+	}
+	c.previous, c.next = nil, nil
 }
 
 // guarded is a connection that a Guard counts.
 type guarded struct {
 	net.Conn
 	guard *Guard
-	from  netip.Prefix
+	from  [2]netip.Prefix // see networksOf
 	at    time.Time
 
-	pending bool // guarded by guard.mu
-	closed  bool // guarded by guard.mu
+	// guarded by guard.mu
+	pending        bool
+	closed         bool
+	previous, next *guarded // of the pending
 }
 
 // Close closes the connection and makes room for another.
@@ -108,12 +222,7 @@ func (c *guarded) Close() error {
 	if !c.closed {
 		c.closed = true
 		c.settle()
-		of := g.network[c.from]
-		if of.open--; of.open > 0 {
-			g.network[c.from] = of
-		} else {
-			delete(g.network, c.from)
-		}
+		c.count(func(of *held) { of.open-- })
 	}
 	g.mu.Unlock()
 	return c.Conn.Close()
@@ -124,9 +233,20 @@ func (c *guarded) settle() {
 	if c.pending {
 		c.pending = false
 		c.guard.pending--
-		of := c.guard.network[c.from]
-		of.pending--
-		c.guard.network[c.from] = of
+		c.guard.oldest.remove(c)
+		c.count(func(of *held) { of.pending-- })
+	}
+}
+
+// count changes what its networks have. The guard is locked.
+func (c *guarded) count(change func(*held)) {
+	for _, from := range c.networks() {
+		of := c.guard.network[from]
+		if change(&of); of.open > 0 {
+			c.guard.network[from] = of
+		} else {
+			delete(c.guard.network, from)
+		}
 	}
 }
 
