@@ -14,3 +14,5 @@ func tune(syscall.RawConn) {}
 func cork(syscall.RawConn, bool) {}
 
 func begin(syscall.RawConn, time.Duration) {}
+
+func limit(syscall.RawConn, uint64) {}
