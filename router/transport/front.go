@@ -141,18 +141,19 @@ func (f *front) work(ctx context.Context, c net.Conn) {
 // enter takes a connection as far as WELCOME, or passes it on. A panic ends the connection and nothing else.
 func (f *front) enter(c net.Conn) {
 	s := f.server
-	if !s.entering.add(c) {
+	a := s.arrivals.add(c, accepted(c).Add(s.limits.TLSHandshake))
+	if a == nil {
 		_ = c.Close() // the server is closing
 		return
 	}
 	defer func() {
-		s.entering.remove(c)
+		a.end()
 		if p := recover(); p != nil {
 			s.config.Logger.Error("panic while a connection was made", logkey.Error, fmt.Sprint(p), logkey.Stack, string(debug.Stack()))
 			_ = c.Close() // nobody else will
 		}
 	}()
-	conn, state, err := f.secure(c)
+	conn, state, err := f.secure(c, a)
 	if err != nil {
 		s.refused("upgrade")
 		_ = c.Close() // the peer knows
@@ -172,29 +173,28 @@ func (f *front) enter(c net.Conn) {
 			_ = c.Close()
 		}
 	default:
+		a.end()
 		f.pass(&passed{Conn: conn, sent: bytes.Clone(*buf), state: state})
 	}
 	buffers.put(buf)
 	if ok && err == nil {
-		_ = conn.SetDeadline(time.Time{}) // fails on a connection that is closed, which the link finds out
-		runtime.Gosched()                 // as others go on HELLO comes: to wait for it costs more
-		s.entering.remove(c)
-		s.adopt(conn, u.codec, state)
+		runtime.Gosched() // as others go on HELLO comes: to wait for it costs more
+		s.adopt(conn, u.codec, state, a)
 	}
 }
 
 // secure makes TLS of a connection, where it is to be.
-func (f *front) secure(c net.Conn) (net.Conn, *tls.ConnectionState, error) {
-	limit := f.server.limits.TLSHandshake
-	if err := c.SetDeadline(time.Now().Add(limit)); err != nil || f.config == nil {
-		return c, nil, err
+func (f *front) secure(c net.Conn, a *arrival) (net.Conn, *tls.ConnectionState, error) {
+	if f.config == nil {
+		return c, nil, nil
 	}
 	t := overCarrier(c, f.config)
 	if err := t.Handshake(); err != nil {
 		return nil, nil, err
 	}
 	state := t.ConnectionState()
-	return t, &state, c.SetDeadline(time.Now().Add(limit))
+	a.extend(nil, time.Now().Add(f.server.limits.TLSHandshake))
+	return t, &state, nil
 }
 
 // request reads until it is clear what a connection asks for.
@@ -223,7 +223,6 @@ func (f *front) pass(c *passed) {
 	if under := carrierOf(c.Conn); under != nil {
 		under.pass()
 	}
-	_ = c.SetDeadline(time.Time{}) // fails on a connection that is closed, which its reader finds out
 	select {
 	case f.others <- c:
 	case <-f.closed:
@@ -257,40 +256,4 @@ func (c *passed) NetConn() net.Conn { return c.Conn }
 func (c *passed) CloseWrite() error {
 	closeWrite(c.Conn)
 	return nil
-}
-
-// entering are connections that are not links yet.
-type entering struct {
-	mu     sync.Mutex
-	conns  map[net.Conn]struct{} // guarded by mu
-	closed bool                  // guarded by mu
-}
-
-func (e *entering) add(c net.Conn) bool {
-	e.mu.Lock()
-	defer e.mu.Unlock()
-	if e.closed {
-		return false
-	}
-	if e.conns == nil {
-		e.conns = map[net.Conn]struct{}{}
-	}
-	e.conns[c] = struct{}{}
-	return true
-}
-
-func (e *entering) remove(c net.Conn) {
-	e.mu.Lock()
-	defer e.mu.Unlock()
-	delete(e.conns, c)
-}
-
-// close closes them all, and those to come.
-func (e *entering) close() {
-	e.mu.Lock()
-	defer e.mu.Unlock()
-	e.closed = true
-	for c := range e.conns {
-		_ = c.Close() // it was promised nothing yet
-	}
 }

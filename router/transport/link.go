@@ -69,7 +69,8 @@ type Link struct {
 	policy  Policy      //
 	limit   int         // of bytes in queue
 	writing bool        // the writer runs
-	timer   *time.Timer // ends the link when joining or finishing takes too long
+	arrival *arrival    // ends the link when joining takes too long; nil when it has joined
+	timer   *time.Timer // ends it when finishing does
 	quiet   sync.Cond   // the writer has ended
 	done    chan struct{}
 }
@@ -265,8 +266,19 @@ func (l *Link) kill() {
 	_ = l.raw.Close() // it is given up: there is nobody to tell
 }
 
-// stopTimer leaves no timer behind: most links live long without one. The link is locked.
+// joins reports whether the peer has not joined yet and still may.
+func (l *Link) joins() bool {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return l.phase == joining
+}
+
+// stopTimer leaves nothing behind that ends the link: most links live long without. The link is locked.
 func (l *Link) stopTimer() {
+	if l.arrival != nil {
+		l.arrival.end()
+		l.arrival = nil
+	}
 	if l.timer != nil {
 		l.timer.Stop()
 		l.timer = nil

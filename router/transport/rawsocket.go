@@ -81,11 +81,16 @@ func (s *Server) raw(ctx context.Context, conn net.Conn, config *tls.Config) {
 		return
 	}
 	_ = conn.SetDeadline(time.Time{})
+	a := s.arrivals.add(plain, at.Add(s.limits.Handshake))
+	if a == nil {
+		_ = conn.Close() // the server is closing
+		return
+	}
 	l := newLink(conn, below(conn), c, peerOf(conn, c, state), &s.limits, &s.clock, s.config.Meter)
 	l.largest = largest
 	l.in.full = l.carrier != nil // TLS may have what follows the handshake already
 	l.source = &rawSource{in: &l.in, pong: func(p []byte) { _ = l.push(nil, &frame{data: append(rawHeader(nil, rawPong, len(p)), p...)}) }}
-	s.start(l, at)
+	s.start(l, a, at)
 }
 
 // errRawHandshake is a handshake that is none.

@@ -39,8 +39,8 @@ type Server struct {
 	clock  clock
 	group  *lifecycle.Group
 
-	entering entering     // connections that a front has taken
-	idle     atomic.Int32 // goroutines of fronts that wait for one
+	arrivals *arrivals
+	idle     atomic.Int32 // goroutines of fronts that wait for a connection
 
 	mu     sync.Mutex
 	links  map[*Link]struct{} // guarded by mu
@@ -50,6 +50,7 @@ type Server struct {
 // NewServer starts a Server. Close ends it.
 func NewServer(c Config) *Server {
 	s := &Server{config: c, limits: c.Limits.WithDefaults(), group: lifecycle.NewGroup(context.Background()), links: map[*Link]struct{}{}}
+	s.arrivals = newArrivals(&s.limits, s.expire)
 	s.clock.set(time.Now())
 	s.group.Go(s.watch)
 	return s
@@ -66,10 +67,11 @@ func (s *Server) elsewhere(host string) bool {
 }
 
 // start runs a link that was accepted at the given time. It returns when the peer has joined, or has not.
-func (s *Server) start(l *Link, at time.Time) {
+func (s *Server) start(l *Link, a *arrival, at time.Time) {
 	l.mu.Lock()
-	l.timer = time.AfterFunc(remaining(at, s.limits.Handshake), func() { s.expire(l) })
+	l.arrival = a
 	l.mu.Unlock()
+	a.extend(l, toJoin(at, s.limits.Handshake))
 	s.mu.Lock()
 	if !s.closed {
 		s.links[l] = struct{}{}
@@ -83,17 +85,20 @@ func (s *Server) start(l *Link, at time.Time) {
 	s.join(l)
 }
 
-// remaining is what is left of the time to join. A connection that was kept open by other requests starts anew.
-func remaining(accepted time.Time, limit time.Duration) time.Duration {
-	if left := limit - time.Since(accepted); left > 0 {
-		return left
+// toJoin is until when a connection has time to join. One that was kept open by other requests starts anew.
+func toJoin(accepted time.Time, limit time.Duration) time.Time {
+	if now := time.Now(); now.Sub(accepted) >= limit {
+		return now.Add(limit)
 	}
-	return limit
+	return accepted.Add(limit)
 }
 
+// expire ends a link that took too long to join.
 func (s *Server) expire(l *Link) {
-	s.refused("timeout")
-	l.kill()
+	if l.joins() {
+		s.refused("timeout")
+		l.kill()
+	}
 }
 
 func (s *Server) join(l *Link) {
@@ -131,7 +136,7 @@ func (s *Server) Close(ctx context.Context, last message.Message) {
 	s.mu.Lock()
 	s.closed = true
 	s.mu.Unlock()
-	s.entering.close()
+	s.arrivals.close()
 	all := s.snapshot()
 	for _, l := range all {
 		l.Finish(last, s.limits.Linger)

@@ -6,6 +6,7 @@ import (
 	"net/http"
 	"slices"
 	"strings"
+	"time"
 
 	"github.com/gorilla/websocket"
 
@@ -29,7 +30,13 @@ func (s *Server) WebSocket() http.Handler {
 			s.refused("upgrade") // gorilla has answered
 			return
 		}
-		s.adopt(ws.NetConn(), c, r.TLS)
+		conn := ws.NetConn()
+		a := s.arrivals.add(below(conn), time.Now().Add(s.limits.Handshake)) // adopt knows better
+		if a == nil {
+			_ = conn.Close() // the server is closing
+			return
+		}
+		s.adopt(conn, c, r.TLS, a)
 	})
 }
 
@@ -60,13 +67,13 @@ func (s *Server) originAllowed(r *http.Request) bool {
 }
 
 // adopt makes a link of a connection that is a WebSocket now, of which nothing was read ahead.
-func (s *Server) adopt(conn net.Conn, c codec, state *tls.ConnectionState) {
+func (s *Server) adopt(conn net.Conn, c codec, state *tls.ConnectionState, a *arrival) {
 	if p, ok := conn.(*passed); ok && len(p.sent) == 0 {
 		conn = p.Conn
 	}
 	l := newLink(conn, below(conn), c, peerOf(conn, c, state), &s.limits, &s.clock, s.config.Meter)
 	l.source = &wsSource{in: &l.in, text: !c.format.Binary(), control: l.control}
-	s.start(l, accepted(l.raw))
+	s.start(l, a, accepted(l.raw))
 }
 
 // control answers a ping or a close of the peer's. A peer that does not read its pongs gets none.
