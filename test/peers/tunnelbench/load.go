@@ -215,6 +215,10 @@ func (f *flow) add(o flow) {
 
 func (f flow) gbits() float64 { return float64(f.bytes) * 8 / 1e9 / f.took.Seconds() }
 
+// cost is CPU-s per GB of agent and gateway, userCost of the user's end.
+func (f flow) cost() float64     { return f.perGB(f.cpu) }
+func (f flow) userCost() float64 { return f.perGB(f.user) }
+
 func (f flow) perGB(d time.Duration) float64 { return d.Seconds() / (float64(f.bytes) / 1e9) }
 
 // run measures a bulk after it has run for a while.

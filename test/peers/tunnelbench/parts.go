@@ -26,7 +26,10 @@ import (
 
 // parts are the processes of a tunnel: the code that the programs run, without the API, the database and the control
 // connection around it. Each is told what to do by lines of JSON, and ends with the one who tells it.
-var parts = map[string]func(args []string) error{"gateway": gatewayPart, "agent": agentPart, "user": userPart}
+var parts = map[string]func(args []string) error{
+	"gateway": gatewayPart, "agent": agentPart, "user": userPart,
+	"floor-gateway": floorGatewayPart, "floor-agent": floorAgentPart, "floor-user": floorUserPart,
+}
 
 // order is what the gateway is told.
 type order struct {

@@ -32,11 +32,12 @@ const (
 	sshR     = "ssh -R"
 	chisel   = "chisel"
 	frp      = "frp over WebSocket"
+	floor    = "the floor: TLS in, TLS out"
 )
 
-// routes are the subjects that can run here, in the order of the tables.
+// routes are the subjects that can run here, in the order of the tables, and the floor, which is in few.
 func (b *bench) routes() (names []string, by map[string]route) {
-	by = map[string]route{ours: b.oursRoute(true), oursOpen: b.oursRoute(false)}
+	by = map[string]route{ours: b.oursRoute(true), oursOpen: b.oursRoute(false), floor: b.floorRoute}
 	names = []string{ours, oursOpen}
 	add := func(name string, r route, programs ...string) {
 		for _, p := range programs {
