@@ -11,6 +11,7 @@ import (
 	"slices"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"bulkhead/internal/logkey"
@@ -25,15 +26,15 @@ type front struct {
 	paths  []string
 	prefix string // of all paths
 
-	others chan net.Conn // for who accepts
-	spare  chan net.Conn // for goroutines whose stack has grown already
-	closed chan struct{}
-	close  sync.Once
-	err    error // why nothing more is accepted; set before closed is
+	others  chan net.Conn // for who accepts
+	waiting atomic.Int32  // goroutines that wait for a connection; their stacks have grown already
+	closed  chan struct{}
+	close   sync.Once
+	err     error // why nothing more is accepted; set before closed is
 }
 
-// spareWorkers is how many goroutines wait for the next connection.
-const spareWorkers = 16
+// mostWaiting is how many goroutines wait for the next connection.
+const mostWaiting = 16
 
 // Front serves WAMP over WebSocket at the paths on what the listener accepts, over TLS where there is a configuration, and
 // gives who accepts from it, which is to be a server of HTTPServer, all connections that ask for anything else, with what they
@@ -41,8 +42,9 @@ const spareWorkers = 16
 func (s *Server) Front(l net.Listener, config *tls.Config, paths []string) net.Listener {
 	f := &front{
 		Listener: l, server: s, config: config, paths: paths, prefix: "GET " + commonPrefix(paths),
-		others: make(chan net.Conn), spare: make(chan net.Conn), closed: make(chan struct{}),
+		others: make(chan net.Conn), closed: make(chan struct{}),
 	}
+	context.AfterFunc(s.group.Context(), func() { _ = l.Close() }) // wakes who waits
 	if !s.group.Go(f.serve) {
 		f.shut(ErrClosed)
 	}
@@ -81,32 +83,40 @@ func (f *front) shut(err error) {
 	})
 }
 
-// serve hands connections to workers until the listener is closed.
+// serve takes one connection after the other, until the listener is closed. Who takes one while nobody else waits for the next
+// has another do that: so it goes on by itself, while what it has read is at hand.
 func (f *front) serve(ctx context.Context) {
-	defer context.AfterFunc(ctx, func() { _ = f.Listener.Close() })() // wakes Accept
-	for {
-		c, err := f.Listener.Accept()
-		if wait, temporary := pause(err); temporary {
-			select {
-			case <-time.After(wait):
-				continue
-			case <-f.closed:
-				return
-			}
+	for f.waiting.Add(1) <= mostWaiting {
+		c, err := f.accept(ctx)
+		if f.waiting.Add(-1) == 0 && err == nil {
+			f.server.group.Go(f.serve) // not when the server is closing
 		}
-		switch {
-		case ctx.Err() != nil:
-			return // who accepts from here is closed by its owner
-		case err != nil:
-			f.shut(err)
+		if err != nil {
 			return
 		}
+		f.enter(c)
+	}
+	f.waiting.Add(-1)
+}
+
+// accept waits for a connection. An error is the end of the listener.
+func (f *front) accept(ctx context.Context) (net.Conn, error) {
+	for {
+		c, err := f.Listener.Accept()
+		wait, temporary := pause(err)
+		switch {
+		case err == nil:
+			return c, nil
+		case ctx.Err() != nil:
+			return nil, err // who accepts from here is closed by its owner
+		case !temporary:
+			f.shut(err)
+			return nil, err
+		}
 		select {
-		case f.spare <- c:
-		default:
-			if !f.server.group.Go(func(ctx context.Context) { f.work(ctx, c) }) {
-				_ = c.Close() // it is refused: there is nobody to tell
-			}
+		case <-time.After(wait):
+		case <-f.closed:
+			return nil, err
 		}
 	}
 }
@@ -115,27 +125,6 @@ func (f *front) serve(ctx context.Context) {
 func pause(err error) (time.Duration, bool) {
 	t, ok := err.(interface{ Temporary() bool }) //nolint:errorlint // as net/http does it: a listener's error is not wrapped
 	return 5 * time.Millisecond, ok && t.Temporary()
-}
-
-// work takes one connection after the other.
-func (f *front) work(ctx context.Context, c net.Conn) {
-	for {
-		f.enter(c)
-		if f.server.idle.Add(1) > spareWorkers {
-			f.server.idle.Add(-1)
-			return
-		}
-		select {
-		case c = <-f.spare:
-			f.server.idle.Add(-1)
-		case <-f.closed:
-			f.server.idle.Add(-1)
-			return
-		case <-ctx.Done():
-			f.server.idle.Add(-1)
-			return
-		}
-	}
 }
 
 // enter takes a connection as far as WELCOME, or passes it on. A panic ends the connection and nothing else.

@@ -40,7 +40,6 @@ type Server struct {
 	group  *lifecycle.Group
 
 	arrivals *arrivals
-	idle     atomic.Int32 // goroutines of fronts that wait for a connection
 
 	mu     sync.Mutex
 	links  map[*Link]struct{} // guarded by mu
