@@ -7,6 +7,7 @@ import (
 	"errors"
 	"fmt"
 	"os"
+	"slices"
 	"time"
 
 	"bulkhead/test/peers/internal/load"
@@ -31,7 +32,8 @@ type size struct {
 	round    time.Duration
 	turns    int           // many short rounds, where the goal is close to what is measured
 	turn     time.Duration // one of them
-	joins    int           // sessions of one round
+	rushes   int           // rounds of joins: no two are alike, and only many say what a join costs
+	joins    int           // sessions of one of them
 	idle     int
 	patterns int
 	settle   time.Duration // before memory is read
@@ -39,8 +41,8 @@ type size struct {
 }
 
 var (
-	fullSize  = size{rounds: 5, round: 1200 * time.Millisecond, turns: 16, turn: 400 * time.Millisecond, joins: 800, idle: 10_000, patterns: 10_000, settle: 4 * time.Second, limit: 25 * time.Minute}
-	quickSize = size{rounds: 2, round: 300 * time.Millisecond, turns: 11, turn: 200 * time.Millisecond, joins: 800, idle: 2_000, patterns: 10_000, settle: time.Second, limit: 8 * time.Minute}
+	fullSize  = size{rounds: 5, round: 1200 * time.Millisecond, turns: 16, turn: 400 * time.Millisecond, rushes: 64, joins: 400, idle: 10_000, patterns: 10_000, settle: 4 * time.Second, limit: 25 * time.Minute}
+	quickSize = size{rounds: 2, round: 300 * time.Millisecond, turns: 11, turn: 200 * time.Millisecond, rushes: 32, joins: 400, idle: 2_000, patterns: 10_000, settle: time.Second, limit: 8 * time.Minute}
 )
 
 func newBench(ctx context.Context, o options) (*bench, error) {
@@ -138,8 +140,9 @@ func contest(ctx context.Context, rounds int, length time.Duration, contestants 
 			return err
 		}
 	}
-	for range rounds {
-		for _, c := range contestants {
+	for round := range rounds {
+		for _, i := range order(len(contestants), round) {
+			c := contestants[i]
 			r, err := c.round(ctx, length)
 			if err != nil {
 				return err
@@ -148,6 +151,25 @@ func contest(ctx context.Context, rounds int, length time.Duration, contestants 
 		}
 	}
 	return nil
+}
+
+// order is who takes a turn when in a round: A B D C, B C A D, C D B A, D A C B, then the same from behind. So each is first, and
+// comes after each other, as often as any, and who came before cannot help or harm always the same.
+//
+// Source: E. J. Williams, "Experimental designs balanced for the estimation of residual effects of treatments", 1949.
+func order(n, round int) []int {
+	all := make([]int, n)
+	for i := range all {
+		step := (i + 1) / 2
+		if i%2 == 0 {
+			step = n - step
+		}
+		all[i] = (round + step) % n
+	}
+	if round/n%2 == 1 {
+		slices.Reverse(all)
+	}
+	return all
 }
 
 // round applies the load once and adds what the kernel says it cost.

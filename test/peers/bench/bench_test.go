@@ -28,6 +28,27 @@ func TestEveryGoalHasAMeasureOfItsOwnName(t *testing.T) {
 	}
 }
 
+func TestEachIsFirstAndAfterEachOtherAsOftenAsAny(t *testing.T) {
+	t.Parallel()
+	for n := 2; n <= 5; n++ {
+		first, after := map[int]int{}, map[[2]int]int{}
+		for round := range 2 * n {
+			all := order(n, round)
+			first[all[0]]++
+			for i, who := range all[1:] {
+				after[[2]int{who, all[i]}]++
+			}
+		}
+		for a := range n {
+			for b := range n {
+				if first[a] != 2 || a != b && after[[2]int{a, b}] != 2 {
+					t.Errorf("of %d, %d was first %d times and came %d times after %d", n, a, first[a], after[[2]int{a, b}], b)
+				}
+			}
+		}
+	}
+}
+
 func TestOptionsThatMakeNoSenseAreRefused(t *testing.T) {
 	t.Parallel()
 	for _, args := range [][]string{{"-run", "("}, {"event"}, {"-fast"}} {

@@ -36,7 +36,7 @@ func (m joins) measure(ctx context.Context, b *bench) (report.Measure, error) {
 		}
 		all = append(all, &contestant{name: joinName(who.kind, who.cra), proc: proc, load: load.NewJoins(target, b.joinPlan(who.cra))})
 	}
-	if err := contest(ctx, b.size.turns, b.size.turn, all...); err != nil {
+	if err := contest(ctx, b.size.rushes, b.size.turn, all...); err != nil {
 		return report.Measure{}, err
 	}
 	if err := b.profileRounds(ctx, "join"+suffix(m.tls), all[0]); err != nil {

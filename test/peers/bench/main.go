@@ -73,7 +73,7 @@ func readOptions(args []string) (o options, err error) {
 	flags := flag.NewFlagSet("bench", flag.ContinueOnError)
 	pattern := flags.String("run", "", "only the measures whose name matches this regular expression")
 	base := flags.String("C", "", "folder that the names of files below are relative to")
-	flags.BoolVar(&o.quick, "quick", false, "short rounds: less than two minutes, noisy")
+	flags.BoolVar(&o.quick, "quick", false, "short rounds: some 5 minutes, noisy")
 	flags.BoolVar(&o.check, "check", false, "fail where a goal is missed")
 	flags.StringVar(&o.json, "json", "", "write the outcome to this file")
 	flags.StringVar(&o.page, "doc", "", "write the outcome as a page of documentation to this file")
