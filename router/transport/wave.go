@@ -14,6 +14,9 @@ type wave struct {
 
 var waves pool[wave]
 
+// share is how many links are worth a goroutine more: to begin with fewer costs as much as it saves.
+const share = 32
+
 // writeInTurns writes to links that an outbox holds, as far as it need not wait for their peers. When it returns each of them is
 // written to, or somebody is at it. It gives the outbox an empty list in exchange.
 func writeInTurns(ts *turns, links []*Link) (list []*Link) {
@@ -26,7 +29,7 @@ func writeInTurns(ts *turns, links []*Link) (list []*Link) {
 	w.writers.Store(1)
 	defer w.leave()
 	mine := ts.next()
-	for n := len(links)/inline - 1; n > 0; n-- {
+	for n := len(links)/share - 1; n > 0; n-- {
 		t := ts.spare()
 		if t == nil {
 			break

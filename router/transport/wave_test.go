@@ -22,7 +22,7 @@ func TestAPublicationToManyIsWrittenToEachOnceAndInOrder(t *testing.T) {
 // writesToMany publishes twice to so many that others help.
 func writesToMany(t *testing.T, wire func(*testing.T) (*Link, net.Conn)) {
 	t.Helper()
-	links, there := make([]*Link, 3*inline), make([]net.Conn, 3*inline)
+	links, there := make([]*Link, 2*share), make([]net.Conn, 2*share)
 	for i := range links {
 		links[i], there[i] = wire(t)
 	}
