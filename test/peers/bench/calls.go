@@ -32,7 +32,7 @@ func (m calls) measure(ctx context.Context, b *bench) (report.Measure, error) {
 		}
 		c.load = l
 	}
-	if err := b.contest(ctx, all...); err != nil {
+	if err := contest(ctx, b.size.turns, b.size.turn, all...); err != nil {
 		return report.Measure{}, err
 	}
 	if err := b.profileRounds(ctx, "call"+suffix(m.tls), all[0]); err != nil {
