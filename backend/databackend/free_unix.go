@@ -4,8 +4,8 @@ package databackend
 
 import "syscall"
 
-// freeBytes is how much an ordinary process can still write to the file system of dir.
-func freeBytes(dir string) (int64, error) {
+// FreeBytes is how much an ordinary process can still write to the file system of dir.
+func FreeBytes(dir string) (int64, error) {
 	var st syscall.Statfs_t
 	if err := syscall.Statfs(dir, &st); err != nil {
 		return 0, err

@@ -76,7 +76,7 @@ func (osDisk) create(file string) (appendFile, error) {
 	return os.OpenFile(file, os.O_WRONLY|os.O_CREATE|os.O_EXCL|os.O_APPEND, 0o600)
 }
 
-func (osDisk) free(dir string) (int64, error) { return freeBytes(dir) }
+func (osDisk) free(dir string) (int64, error) { return FreeBytes(dir) }
 
 // segment is one file of the spill.
 type segment struct {

@@ -57,6 +57,9 @@ var errFull = &errs.Error{
 
 // Take counts bytes that are about to be kept for a project, or refuses them.
 func (q *Quotas) Take(project wire.Key, bytes int64) error {
+	if q.room.short.Load() {
+		return errShort
+	}
 	a := q.account(project)
 	a.mu.Lock()
 	defer a.mu.Unlock()

@@ -2,7 +2,8 @@
 //
 // It promises that rows beyond a project's quota are refused before they are written, however fast they come, and that
 // nothing which was answered for is lost to it; that a project over its quota is nothing to the others, and can still read;
-// that what was set and measured outlives a restart; and that where it cannot measure it goes on from what it knows.
+// that what was set and measured outlives a restart; that all projects together leave the server what it needs of its disk;
+// and that where it cannot measure it goes on from what it knows.
 package quota
 
 import (
@@ -71,7 +72,7 @@ type Disk interface {
 	Exported() (map[wire.Key]int64, error)
 }
 
-// Config is what Quotas needs. All of it is required but Default.
+// Config is what Quotas needs. All of it is required but Default, Free and MinFree.
 type Config struct {
 	Store   Store
 	Tables  Tables
@@ -79,6 +80,10 @@ type Config struct {
 	Default int64 // quota of projects that have none of their own; 0: none
 	Log     *slog.Logger
 	Now     func() time.Time
+	// Free tells how many bytes are left on the fullest of the disks where the server keeps what projects store; no project
+	// adds any where that is less than MinFree. Nil or 0: nobody looks.
+	Free    func() (int64, error)
+	MinFree int64
 }
 
 // Quotas knows what each project stores. Make one with New, then Load what is kept, then Run.
@@ -93,6 +98,7 @@ type Quotas struct {
 	accounts map[wire.Key]*account
 
 	failures counter // measurements that failed
+	room     room
 }
 
 // New makes Quotas that know nothing yet.

@@ -282,6 +282,55 @@ func TestALoginOfAFullProjectReadsAndAddsNothing(t *testing.T) {
 	}
 }
 
+// Many projects, each within its quota, or logins before they are measured, can fill what the server itself needs.
+func TestADiskThatIsAlmostFullIsLeftToTheServer(t *testing.T) {
+	t.Parallel()
+	s := newSite(t, databackend.DriverDatabase)
+	login, err := s.prov.Credentials(t.Context(), realm(plantA))
+	if err != nil {
+		t.Fatal(err)
+	}
+	const insert = `INSERT INTO notes (tsp, device_key, authid, seq, text) SELECT now(), 7, 'x', extract(epoch FROM clock_timestamp()) * 1e6, ''`
+	works := func(when string) {
+		t.Helper()
+		if err := s.one(plantA); err != nil {
+			t.Errorf("%s: %v", when, err)
+		}
+		if err := s.asLogin(login, insert); err != nil {
+			t.Errorf("%s, by a login: %v", when, err)
+		}
+	}
+	refused := func(when string) {
+		t.Helper()
+		for _, project := range []wire.Key{plantA, plantB} {
+			if err := s.one(project); errs.KindOf(err) != wire.Unavailable || !strings.Contains(errs.UserText(err), "disk") {
+				t.Errorf("%s: %v", when, err)
+			}
+		}
+		if err := s.asLogin(login, insert); err == nil || !strings.Contains(err.Error(), "permission denied") {
+			t.Errorf("%s, by a login: %v", when, err)
+		}
+	}
+	s.leave(101 * megabyte)
+	s.round()
+	works("with enough")
+	rows := s.count(plantA)
+	s.leave(99 * megabyte)
+	s.round()
+	refused("with too little")
+	s.leave(110 * megabyte)
+	s.leave(-1)
+	s.round()
+	refused("with hardly more, and then with nobody knows what")
+	if err := s.asLogin(login, `SELECT count(*) FROM notes`); err != nil || s.count(plantA) != rows {
+		t.Errorf("what is there cannot be read: %v", err)
+	}
+	s.set(plantB, megabyte) // what people do is still put on record
+	s.leave(126 * megabyte)
+	s.round()
+	works("with room again")
+}
+
 func TestAQuotaThatIsNoneIsRefusedAndChangesNothing(t *testing.T) {
 	t.Parallel()
 	s := newSite(t, databackend.DriverSchema)

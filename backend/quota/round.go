@@ -77,6 +77,9 @@ func (q *Quotas) Round(ctx context.Context) error {
 		q.failures.Add(1)
 		return errors.Join(err, q.noteAll(ctx))
 	}
+	if _, short := q.Room(); short { // logins are what still writes: they go first, and what they have written is measured later
+		return errors.Join(q.closeTables(ctx, places), q.noteAll(ctx))
+	}
 	measured := round{q, places, exported}.measureAll(ctx)
 	return errors.Join(measured, q.noteAll(ctx), q.closeTables(ctx, places))
 }
@@ -89,11 +92,12 @@ func (q *Quotas) noteAll(ctx context.Context) error {
 	return errors.Join(failed...)
 }
 
-// closeTables closes what logins write into where the project is full, and opens it where it no longer is.
+// closeTables closes what logins write into where the project, or the disk, is full, and opens it where that is no longer so.
 func (q *Quotas) closeTables(ctx context.Context, places []Place) error {
+	_, short := q.Room()
 	var failed []error
 	for _, p := range places {
-		if full := q.account(p.Project).full(); full != p.ReadOnly || p.Mixed {
+		if full := short || q.account(p.Project).full(); full != p.ReadOnly || p.Mixed {
 			failed = append(failed, q.Tables.SetReadOnly(ctx, p.Project, full))
 		}
 	}

@@ -46,8 +46,26 @@ type site struct {
 	dir      string
 	template databackend.Template
 
-	mu  sync.Mutex // guards now
-	now time.Time
+	mu   sync.Mutex // guards what follows
+	now  time.Time
+	left int64 // on the disk; less than none: nobody knows
+}
+
+func (s *site) free() (int64, error) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.left < 0 {
+		return 0, errBeyondReach
+	}
+	return s.left, nil
+}
+
+// leave has the disk have so much left, which is noticed.
+func (s *site) leave(bytes int64) {
+	s.mu.Lock()
+	s.left = bytes
+	s.mu.Unlock()
+	s.quotas.Look(s.t.Context())
 }
 
 func (s *site) Now() time.Time {
@@ -159,6 +177,7 @@ func (s *site) start() {
 	var err error
 	s.quotas, err = quota.New(quota.Config{
 		Store: db.NewQuotas(s.database.DB), Tables: s.tables, Disk: disk{s}, Default: 100 * megabyte, Log: slog.New(slog.DiscardHandler), Now: s.Now,
+		Free: s.free, MinFree: 100 * megabyte,
 	})
 	if err != nil {
 		s.t.Fatal(err)

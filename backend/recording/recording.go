@@ -133,15 +133,17 @@ type Sealer interface {
 	Open(sealed []byte, context string) (secret.Value, error)
 }
 
-// Config is what Recordings need; all of it is required but Refusals.
+// Config is what Recordings need; all of it is required but Refusals and Short.
 type Config struct {
 	Store    Store
 	Sealer   Sealer
 	Refusals audit.Noter // nil: refused chunks are not put on record
 	Quota    Quota
 	Keep     time.Duration // from the last chunk on
-	Log      *slog.Logger
-	Now      func() time.Time
+	// Short tells that the disk has too little left for more; nil: it never has.
+	Short func() bool
+	Log   *slog.Logger
+	Now   func() time.Time
 }
 
 // Recordings has the use cases of recordings. Run must run beside it.

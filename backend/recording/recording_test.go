@@ -9,6 +9,7 @@ import (
 	"log/slog"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -38,6 +39,7 @@ type stage struct {
 	device  *ecdsa.PrivateKey
 	by      recording.Device
 	now     time.Time
+	short   atomic.Bool // of disk space
 	tunnel  remote.Tunnel
 }
 
@@ -59,7 +61,7 @@ func newStage(t *testing.T) *stage {
 	}
 	s.Recordings = recording.New(recording.Config{
 		Store: s.store, Sealer: keys, Quota: recording.Quota{Project: 40_000, Device: 30_000}, Keep: time.Hour, Log: slog.New(slog.DiscardHandler),
-		Now: func() time.Time { return s.now },
+		Now: func() time.Time { return s.now }, Short: s.short.Load,
 	})
 	s.open("T1")
 	return s
@@ -200,7 +202,11 @@ func TestRecordingsAreBoundedCutAndDeletedForTheirAge(t *testing.T) {
 	t.Parallel()
 	s := newStage(t)
 	full := s.sealer(1, s.device)
-	s.want("", seal(t, full, strings.Repeat("x", 20_000), ""), "within the quota")
+	first := seal(t, full, strings.Repeat("x", 20_000), "")
+	s.short.Store(true)
+	s.want(wire.Unavailable, first, "short of disk space")
+	s.short.Store(false)
+	s.want("", first, "within the quota")
 	s.want(wire.Exhausted, seal(t, full, strings.Repeat("x", 20_000), ""), "beyond the quota")
 	s.state("T1.1", recording.Open, 1)
 	s.move(remote.Open, remote.Closed)

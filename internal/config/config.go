@@ -76,7 +76,8 @@ type Ingest struct {
 
 // Storage has the limits of what projects store.
 type Storage struct {
-	Quota int64 `yaml:"quota_per_project"`
+	Quota   int64 `yaml:"quota_per_project"`
+	MinFree int64 `yaml:"min_free"`
 }
 
 // Recordings has the limits of what is kept of recorded shells.
@@ -110,7 +111,7 @@ func Default() Config {
 			MaxMessage: 16 << 20, MaxPerAddress: 1024, MaxNewPerAddress: 100, MaxQueuePerClient: 32 << 20,
 		},
 		Ingest:     Ingest{SpillQuota: 1 << 30},
-		Storage:    Storage{Quota: 10 << 30},
+		Storage:    Storage{Quota: 10 << 30, MinFree: 1 << 30},
 		Recordings: Recordings{ProjectQuota: 4 << 30, DeviceQuota: 1 << 30, KeepDays: 90},
 	}
 }
@@ -222,6 +223,9 @@ func (c Config) check() error {
 	}
 	if q := c.Storage.Quota; q != 0 && (q < 1<<20 || q > 1<<53-1) {
 		fault("storage.quota_per_project", "want 0 for none, or at least 1048576 bytes")
+	}
+	if c.Storage.MinFree < 0 || c.Storage.MinFree > 1<<53-1 {
+		fault("storage.min_free", "want a number of bytes, or 0 for none")
 	}
 	if c.Recordings.ProjectQuota < 1<<20 || c.Recordings.DeviceQuota < 1<<20 {
 		fault("recordings", "project_quota and device_quota: want at least 1048576 bytes")

@@ -92,6 +92,7 @@ func TestAFaultSaysWhereItIs(t *testing.T) {
 		"gateway: {http_domain: 127.0.0.1}\n":                                  "gateway.http_domain: want",
 		"gateway: {http_domain: \"*.a.example\"}\n":                            "gateway.http_domain: want",
 		"public_url: https://x.t.example\ngateway: {http_domain: t.example}\n": "public_url must not be below it",
+		"storage: {min_free: -1}\n":                                            "storage.min_free: want",
 		"ingest: {spill_quota_per_project: 1}\n":                               "ingest.spill_quota_per_project: want",
 		"a: b: c\n":                                                            "mapping values",
 		"listen: 127.0.0.1:1\n---\nlisten: b\n":                                "more than one document",

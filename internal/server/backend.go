@@ -190,6 +190,7 @@ func (s *Server) makeAssets(ctx context.Context, keyring *secret.Keyring) error 
 	s.group.Go(s.assets.Run)
 	s.group.Go(s.recordings.Run)
 	s.group.Go(s.quotas.Run)
+	s.group.Go(s.quotas.Watch)
 	s.group.Go(func(ctx context.Context) { s.tickets.Serve(ctx, s.endLogin) })
 	s.group.Go(s.logins.Serve)
 	s.group.Go(s.refusals.Serve)

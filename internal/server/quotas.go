@@ -6,6 +6,7 @@ import (
 
 	"github.com/prometheus/client_golang/prometheus"
 
+	"bulkhead/backend/databackend"
 	"bulkhead/backend/quota"
 	"bulkhead/db"
 	"bulkhead/wire"
@@ -15,12 +16,37 @@ import (
 func (s *Server) makeQuotas(ctx context.Context) (err error) {
 	s.quotas, err = quota.New(quota.Config{
 		Store: db.NewQuotas(s.db), Tables: s.prov, Disk: onDisk{s}, Default: s.options.Config.Storage.Quota, Log: s.log, Now: time.Now,
+		Free: s.freeBytes, MinFree: s.options.Config.Storage.MinFree,
 	})
 	if err != nil {
 		return err
 	}
 	s.metrics.MustRegister(storageMetrics{s.quotas})
 	return s.quotas.Load(ctx)
+}
+
+// freeBytes is what is left on the fullest of the server's disks: of the rows that wait, and of the private database.
+func (s *Server) freeBytes() (least int64, err error) {
+	dirs := []string{s.file("spill")}
+	if s.cluster != nil {
+		dirs = append(dirs, s.file("postgres"))
+	}
+	for i, dir := range dirs {
+		free, err := databackend.FreeBytes(dir)
+		if err != nil {
+			return 0, err
+		}
+		if i == 0 || free < least {
+			least = free
+		}
+	}
+	return least, nil
+}
+
+// short tells that the disk has less left than it should.
+func (s *Server) short() bool {
+	_, short := s.quotas.Room()
+	return short
 }
 
 // onDisk asks the data backends, which are made after those who ask.
@@ -40,6 +66,8 @@ var (
 	levelMetric    = prometheus.NewDesc("bulkhead_storage_projects", "Projects by how much of their storage quota they have used: room, high (80 %), almost_full (95 %), full.", []string{"level"}, nil)
 	shareMetric    = prometheus.NewDesc("bulkhead_storage_used_ratio", "Share of the storage quota that a project has used, of those that have used 80 % or more.", []string{"project"}, nil)
 	refusedMetric  = prometheus.NewDesc("bulkhead_storage_refused_total", "Submissions of rows that were refused because a project's storage quota was used up.", nil, nil)
+	freeMetric     = prometheus.NewDesc("bulkhead_storage_free_bytes", "Bytes that the server's disk has left, on the fullest of them; 0 where nobody looks.", nil, nil)
+	shortMetric    = prometheus.NewDesc("bulkhead_storage_short", "1 while the disk has less left than storage.min_free, so that rows of all projects are refused.", nil, nil)
 	failuresMetric = prometheus.NewDesc("bulkhead_storage_measurement_failures_total", "Measurements of what projects store that failed.", nil, nil)
 )
 
@@ -62,5 +90,12 @@ func (m storageMetrics) Collect(to chan<- prometheus.Metric) {
 	}
 	to <- prometheus.MustNewConstMetric(storedMetric, prometheus.GaugeValue, stored)
 	to <- prometheus.MustNewConstMetric(refusedMetric, prometheus.CounterValue, refused)
+	free, short := m.quotas.Room()
+	shortly := 0.0
+	if short {
+		shortly = 1
+	}
+	to <- prometheus.MustNewConstMetric(freeMetric, prometheus.GaugeValue, float64(free))
+	to <- prometheus.MustNewConstMetric(shortMetric, prometheus.GaugeValue, shortly)
 	to <- prometheus.MustNewConstMetric(failuresMetric, prometheus.CounterValue, float64(m.quotas.Failures()))
 }
