@@ -82,7 +82,7 @@ func receiveHello(e endpoint) (*message.Hello, error) {
 // readHello takes from a HELLO all that authentication needs, and checks its types.
 func readHello(h *message.Hello) (authn.Request, error) {
 	q := authn.Request{Realm: h.Realm}
-	if err := checkRoles(h.Details); err != nil {
+	if err := checkRoles(h); err != nil {
 		return q, err
 	}
 	var ok bool
@@ -114,12 +114,9 @@ func text(v any) (s string, ok bool) {
 }
 
 // checkRoles wants a client that says that it is one.
-func checkRoles(details message.Dict) error {
-	roles, _ := details["roles"].(message.Dict)
-	for _, role := range []string{"publisher", "subscriber", "caller", "callee"} {
-		if _, ok := roles[role]; ok {
-			return nil
-		}
+func checkRoles(h *message.Hello) error {
+	if len(h.Roles) > 0 {
+		return nil
 	}
 	return &errs.Error{Kind: wire.Invalid, URI: noSuchRole, User: "HELLO announces none of the roles publisher, subscriber, caller, callee"}
 }
@@ -147,7 +144,7 @@ func (r *Router) prove(e endpoint, q authn.Request) (authn.Grant, error) {
 func (r *Router) enter(e endpoint, re *realm, h *message.Hello, id message.ID, g authn.Grant) (*member, error) {
 	m := &member{end: e, realm: re, credential: g.Credential, joined: time.Now()}
 	m.session = core.NewSession(id, g.Principal, core.Details{
-		AuthMethod: g.Method, AuthProvider: authn.Provider, Features: featuresOf(h),
+		AuthMethod: g.Method, AuthProvider: authn.Provider, Features: core.FeaturesOf(h.Roles),
 		Transport: e.Peer().Details,
 	})
 	m.session.Handle = m
@@ -158,11 +155,6 @@ func (r *Router) enter(e endpoint, re *realm, h *message.Hello, id message.ID, g
 		return nil, err
 	}
 	return m, nil
-}
-
-func featuresOf(h *message.Hello) core.ClientFeatures {
-	roles, _ := h.Details["roles"].(message.Dict)
-	return core.FeaturesOf(roles)
 }
 
 // features is what every WELCOME announces.
@@ -176,14 +168,14 @@ var features = func() *message.Fixed {
 
 func welcome(m *member, extra message.Dict) *message.Welcome {
 	p, d := m.session.Principal(), m.session.Details()
-	details := message.Dict{
-		"realm": m.realm.name, "authid": p.AuthID, "authrole": string(p.Role), "authmethod": d.AuthMethod,
-		"authprovider": d.AuthProvider, "roles": features,
-	}
+	w := &message.Welcome{Session: m.session.ID(), Admission: message.Admission{
+		Realm: m.realm.name, AuthID: p.AuthID, AuthRole: string(p.Role), AuthMethod: d.AuthMethod, AuthProvider: d.AuthProvider,
+		Roles: features,
+	}}
 	if extra != nil {
-		details["authextra"] = extra
+		w.Details = message.Dict{"authextra": extra}
 	}
-	return &message.Welcome{Session: m.session.ID(), Details: details}
+	return w
 }
 
 // newSessionID draws an id from 1 to 2^53.

@@ -2,6 +2,7 @@ package router
 
 import (
 	"context"
+	"maps"
 	"slices"
 	"strconv"
 	"strings"
@@ -83,7 +84,7 @@ func (o *openRealm) configure(c *core.Config) {
 
 // admitOpen lets a peer into an embedder's realm by the embedder's authenticators.
 func (r *Router) admitOpen(e endpoint, re *realm, h *message.Hello) (*member, error) {
-	if err := checkRoles(h.Details); err != nil {
+	if err := checkRoles(h); err != nil {
 		return nil, err
 	}
 	id := newSessionID()
@@ -97,7 +98,7 @@ func (r *Router) admitOpen(e endpoint, re *realm, h *message.Hello) (*member, er
 	provider, _ := wamp.AsString(w.Details["authprovider"])
 	m := &member{end: e, realm: re, joined: time.Now()}
 	m.session = core.NewSession(id, realms.Principal{Role: realms.Role(authrole), AuthID: authid}, core.Details{
-		AuthMethod: method, AuthProvider: provider, Features: featuresOf(h),
+		AuthMethod: method, AuthProvider: provider, Features: core.FeaturesOf(h.Roles),
 		Transport: e.Peer().Details,
 	})
 	m.session.Handle = m
@@ -105,10 +106,9 @@ func (r *Router) admitOpen(e endpoint, re *realm, h *message.Hello) (*member, er
 		m.authorizer = re.open.config.Authorizer
 	}
 	out := welcome(m, nil)
-	for k, v := range w.Details { // what an authenticator adds
-		if _, ok := out.Details[k]; !ok {
-			out.Details[k] = v
-		}
+	out.Details = maps.Clone(message.Dict(w.Details)) // what an authenticator adds
+	for _, said := range []string{"realm", "authid", "authrole", "authmethod", "authprovider", "roles"} {
+		delete(out.Details, said)
 	}
 	if err := re.join(m, out); err != nil {
 		return nil, err
@@ -123,7 +123,7 @@ func trusted(e endpoint) bool {
 
 // welcome authenticates a peer.
 func (o *openRealm) welcome(g *lifecycle.Group, e endpoint, h *message.Hello, id message.ID) (*wamp.Welcome, error) {
-	details := wamp.NormalizeDict(wamp.Dict(h.Details))
+	details := wamp.NormalizeDict(h.All())
 	if l, ok := e.(*local); ok && len(l.details) > 0 {
 		details["transport"] = l.details
 	}

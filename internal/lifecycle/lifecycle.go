@@ -35,8 +35,14 @@ func (g *Group) Go(f func(ctx context.Context)) bool {
 	if g.stopped {
 		return false
 	}
-	g.wg.Go(func() { f(g.ctx) })
+	g.wg.Add(1)
+	go g.run(f)
 	return true
+}
+
+func (g *Group) run(f func(ctx context.Context)) {
+	defer g.wg.Done()
+	f(g.ctx)
 }
 
 // Stop ends the group's context and waits for its goroutines.

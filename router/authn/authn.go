@@ -128,7 +128,7 @@ func (a *Authenticator) Begin(q Request) (*Exchange, error) {
 	}
 	method := a.choose(q)
 	x := &Exchange{a: a, source: a.throttle.source(q.Realm, q.AuthID, q.Network), method: method}
-	c := claim{directory: d, entry: entry, request: q}
+	c := &claim{directory: d, entry: entry, request: q}
 	var err error
 	switch method {
 	case MethodCRA:

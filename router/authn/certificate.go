@@ -16,7 +16,7 @@ type Certificates interface {
 }
 
 // beginTLS needs no challenge: the TLS handshake was one.
-func (a *Authenticator) beginTLS(x *Exchange, c claim) {
+func (a *Authenticator) beginTLS(x *Exchange, c *claim) {
 	x.prove = func(*message.Authenticate) (Grant, error) {
 		cert := c.request.Certificate
 		d, ok := c.device(wire.Serial(c.request.AuthID))

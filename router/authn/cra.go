@@ -18,7 +18,7 @@ import (
 // current one and the next. More secrets than that are all tried.
 const craSlots = 2
 
-func (a *Authenticator) beginCRA(x *Exchange, c claim) error {
+func (a *Authenticator) beginCRA(x *Exchange, c *claim) error {
 	text, err := c.challenge()
 	if err != nil {
 		return errs.Wrap("authn: challenge", err)
@@ -34,7 +34,7 @@ func (a *Authenticator) beginCRA(x *Exchange, c claim) error {
 // nothing but letters, digits and a few signs, as all else is.
 //
 // It has no salt: secrets are 256 random bits, and a salt would show which principals exist.
-func (c claim) challenge() (string, error) {
+func (c *claim) challenge() (string, error) {
 	var space [512]byte
 	b := appendNonce(append(space[:0], `{"nonce":"`...))
 	b, err := appendText(append(b, `","authprovider":"`+Provider+`","authid":`...), c.request.AuthID)
@@ -63,7 +63,7 @@ func unusual(c rune) bool {
 
 // proveCRA compares the signature with one by each candidate, in constant time, and with as many by the decoy as make up
 // the slots. It looks at all of them before it decides.
-func (a *Authenticator) proveCRA(c claim, text, signature string) (Grant, error) {
+func (a *Authenticator) proveCRA(c *claim, text, signature string) (Grant, error) {
 	p, candidates := c.candidatesNow(a.decoy.secret)
 	hit := -1
 	for i := range max(craSlots, len(candidates)) {

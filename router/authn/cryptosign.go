@@ -20,7 +20,7 @@ const (
 	keySlots = 2
 )
 
-func (a *Authenticator) beginCryptosign(x *Exchange, c claim) {
+func (a *Authenticator) beginCryptosign(x *Exchange, c *claim) {
 	issued := make([]byte, challengeSize)
 	_, _ = rand.Read(issued) // crypto/rand.Read never fails (Go 1.24 and later)
 	x.Challenge = &message.Challenge{
@@ -32,7 +32,7 @@ func (a *Authenticator) beginCryptosign(x *Exchange, c claim) {
 
 // proveCryptosign checks a signature, followed by the message that it is of, in hexadecimal. The message must be the
 // challenge that was issued: a signature over anything else proves nothing.
-func (a *Authenticator) proveCryptosign(c claim, issued []byte, signature string) (Grant, error) {
+func (a *Authenticator) proveCryptosign(c *claim, issued []byte, signature string) (Grant, error) {
 	signed, err := hex.DecodeString(signature)
 	if err != nil || len(signed) != signedSize {
 		return Grant{}, failed("not a signature followed by its message")
@@ -59,7 +59,7 @@ func (a *Authenticator) proveCryptosign(c claim, issued []byte, signature string
 }
 
 // publicKeys gives the keys of the device that the authid names, without those that anybody can sign for.
-func (a *Authenticator) publicKeys(c claim) (realms.Device, [][]byte) {
+func (a *Authenticator) publicKeys(c *claim) (realms.Device, [][]byte) {
 	d, ok := c.device(wire.Serial(c.request.AuthID))
 	if !ok {
 		return realms.Device{}, nil

@@ -54,7 +54,7 @@ type scramExchange struct {
 }
 
 // beginSCRAM answers the client's nonce. Channel binding is refused: TLS 1.3 has no tls-unique.
-func (a *Authenticator) beginSCRAM(x *Exchange, c claim) error {
+func (a *Authenticator) beginSCRAM(x *Exchange, c *claim) error {
 	theirs, _ := c.request.Extra["nonce"].(string)
 	if _, err := base64.StdEncoding.DecodeString(theirs); err != nil || theirs == "" || len(theirs) > maxNonce {
 		return failed("authextra.nonce is not base64")
@@ -87,7 +87,7 @@ func (e scramExchange) message() []byte {
 }
 
 // proveSCRAM derives as many keys for each proof, whoever it is for, and looks at all of them before it decides.
-func (a *Authenticator) proveSCRAM(c claim, e scramExchange, m *message.Authenticate) (Grant, error) {
+func (a *Authenticator) proveSCRAM(c *claim, e scramExchange, m *message.Authenticate) (Grant, error) {
 	a.scram.turns <- struct{}{}
 	defer func() { <-a.scram.turns }()
 	p, candidates := c.candidatesNow(a.decoy.secret)

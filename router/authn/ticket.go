@@ -10,14 +10,14 @@ import (
 // maxTicket is the longest ticket in bytes that is handed on.
 const maxTicket = 1024
 
-func (a *Authenticator) beginTicket(x *Exchange, c claim) {
+func (a *Authenticator) beginTicket(x *Exchange, c *claim) {
 	x.Challenge = &message.Challenge{Method: MethodTicket, Extra: message.Dict{}}
 	x.prove = func(m *message.Authenticate) (Grant, error) { return a.proveTicket(c, m.Signature) }
 }
 
 // proveTicket trusts the redeemer with who the ticket is for, and with nothing more: a ticket opens sessions of people in
 // a realm of their project only.
-func (a *Authenticator) proveTicket(c claim, ticket string) (Grant, error) {
+func (a *Authenticator) proveTicket(c *claim, ticket string) (Grant, error) {
 	if ticket == "" || len(ticket) > maxTicket {
 		return Grant{}, failed("ticket is empty or too long")
 	}

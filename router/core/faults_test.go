@@ -191,7 +191,7 @@ func TestWhoMayNotPublishDoesNotDoSoWithATestament(t *testing.T) {
 func TestDetailsOfAClientsChoiceAreNotShown(t *testing.T) {
 	t.Parallel()
 	g := newRig(t)
-	eve := g.join("eve", announcing(FeaturesOf(message.Dict{"callee": message.Dict{"features": message.Dict{"admin": true}}})))
+	eve := g.join("eve", announcing(FeaturesOf([]message.Role{{Name: "callee", Features: []string{"admin"}}})))
 	want := "{authid=eve authmethod=wampcra authprovider=test authrole=service session=eve}"
 	if got := g.meta(g.join("ann"), "wamp.session.get", eve.ID()); got != want {
 		t.Errorf("%s, want %s", got, want)

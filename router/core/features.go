@@ -1,6 +1,10 @@
 package core
 
-import "bulkhead/router/message"
+import (
+	"slices"
+
+	"bulkhead/router/message"
+)
 
 // Features gives the roles and features that WELCOME announces. The value is the caller's to change.
 func Features() message.Dict {
@@ -39,14 +43,10 @@ type ClientFeatures struct {
 	PublishPassthru              bool // publisher: may publish with payload passthru
 }
 
-// FeaturesOf reads from the "roles" dictionary of HELLO's details what the router must know of a client. What is not a
-// true boolean where it belongs is not announced.
-func FeaturesOf(roles message.Dict) ClientFeatures {
+// FeaturesOf finds among the roles that a client announces what the router must know of it.
+func FeaturesOf(roles []message.Role) ClientFeatures {
 	has := func(role, feature string) bool {
-		r, _ := roles[role].(message.Dict)
-		f, _ := r["features"].(message.Dict)
-		on, _ := f[feature].(bool)
-		return on
+		return slices.ContainsFunc(roles, func(r message.Role) bool { return r.Name == role && slices.Contains(r.Features, feature) })
 	}
 	const passthru, inParts = "payload_passthru_mode", "progressive_call_invocations"
 	return ClientFeatures{

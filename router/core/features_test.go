@@ -8,27 +8,18 @@ import (
 
 func TestFeaturesAreReadFromHello(t *testing.T) {
 	t.Parallel()
-	f := func(names ...string) message.Dict {
-		d := message.Dict{}
-		for _, n := range names {
-			d[n] = true
-		}
-		return message.Dict{"features": d}
-	}
-	got := FeaturesOf(message.Dict{
-		"caller":     f("progressive_call_invocations", "payload_passthru_mode"),
-		"callee":     f("call_canceling", "registration_revocation", "progressive_call_invocations", "payload_passthru_mode"),
-		"publisher":  f("payload_passthru_mode"),
-		"subscriber": f("subscription_revocation"),
+	got := FeaturesOf([]message.Role{
+		{Name: "caller", Features: []string{"progressive_call_invocations", "payload_passthru_mode"}},
+		{Name: "callee", Features: []string{"call_canceling", "registration_revocation", "progressive_call_invocations", "payload_passthru_mode"}},
+		{Name: "publisher", Features: []string{"payload_passthru_mode"}},
+		{Name: "subscriber", Features: []string{"subscription_revocation"}},
 	})
 	if got != everything {
 		t.Errorf("%+v, want everything", got)
 	}
-	for name, roles := range map[string]message.Dict{
-		"nothing": nil, "no dictionary": {"callee": 1}, "no features": {"callee": message.Dict{}},
-		"features of another role": {"caller": f("call_canceling")},
-		"no booleans":              {"callee": message.Dict{"features": message.Dict{"call_canceling": 1}}},
-		"false":                    {"callee": message.Dict{"features": message.Dict{"call_canceling": false}}},
+	for name, roles := range map[string][]message.Role{
+		"nothing": nil, "no features": {{Name: "callee"}},
+		"features of another role": {{Name: "caller", Features: []string{"call_canceling"}}},
 	} {
 		if got := FeaturesOf(roles); got != (ClientFeatures{}) {
 			t.Errorf("%s: %+v", name, got)

@@ -107,7 +107,9 @@ func (h *head) registerMessage() Message {
 func (h *head) sessionMessage() Message {
 	switch h.code {
 	case CodeHello:
-		return &Hello{Realm: h.text("the realm"), Details: h.dict(whatDetails)}
+		m := &Hello{Realm: h.text("the realm")}
+		h.helloDetails(m)
+		return m
 	case CodeWelcome:
 		return &Welcome{Session: h.id(whatSession), Details: h.dict(whatDetails)}
 	case CodeAbort:

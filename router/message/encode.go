@@ -106,10 +106,10 @@ func (w *writer) sessionMessage(m Message) (n int) {
 	switch m := m.(type) {
 	case *Hello:
 		w.text(m.Realm)
-		w.dict(m.Details)
+		w.dict(Dict(m.All()))
 	case *Welcome:
 		w.id(m.Session)
-		w.dict(m.Details)
+		w.welcomeDetails(m)
 	case *Abort:
 		w.dict(m.Details)
 		w.text(m.Reason)

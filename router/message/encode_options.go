@@ -1,6 +1,9 @@
 package message
 
-import "maps"
+import (
+	"maps"
+	"slices"
+)
 
 // options writes a dictionary whose entries are mostly absent.
 type options struct {
@@ -80,6 +83,17 @@ func (o *options) passthru(p *Passthru) {
 	o.text(optEncKey, p.EncKey)
 }
 
+// entries writes those of a dictionary, in the order of its keys.
+func (o *options) entries(dict Dict) {
+	if len(dict) == 0 {
+		return
+	}
+	for _, k := range slices.Sorted(maps.Keys(dict)) {
+		o.key(k)
+		o.w.any(dict[k])
+	}
+}
+
 func (w *writer) publishOptions(p *PublishOptions) {
 	o := w.options()
 	o.flag(optAcknowledge, p.Acknowledge)
@@ -99,6 +113,22 @@ func (w *writer) publishOptions(p *PublishOptions) {
 		o.texts(optEligibleOther, []string{})
 	}
 	o.passthru(&p.Passthru)
+	o.end()
+}
+
+// welcomeDetails writes what is always said without a Dict: each join has one.
+func (w *writer) welcomeDetails(m *Welcome) {
+	o, a := w.options(), &m.Admission
+	o.text(optAuthID, a.AuthID)
+	o.text(optAuthMethod, a.AuthMethod)
+	o.text(optAuthProvider, a.AuthProvider)
+	o.text(optAuthRole, a.AuthRole)
+	o.text(optRealm, a.Realm)
+	if a.Roles != nil {
+		o.key(optRoles)
+		w.any(a.Roles)
+	}
+	o.entries(m.Details)
 	o.end()
 }
 

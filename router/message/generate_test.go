@@ -138,6 +138,14 @@ func fill(t *rapid.T, v reflect.Value, name string) {
 		*p = aDict(2).Draw(t, name)
 	case *Payload:
 		*p = aPayload().Draw(t, name)
+	case *[]Role:
+		for _, role := range rapid.SliceOfDistinct(rapid.SampledFrom(clientRoles), rapid.ID).Draw(t, name) {
+			features := rapid.SliceOfNDistinct(aText(), 0, 3, rapid.ID).Draw(t, role)
+			slices.Sort(features)
+			*p = append(*p, Role{role, append([]string(nil), features...)})
+		}
+		slices.SortFunc(*p, func(a, b Role) int { return strings.Compare(a.Name, b.Name) })
+	case *Admission: // Decode leaves it as it is
 	default:
 		for i := range v.NumField() {
 			fill(t, v.Field(i), v.Type().Field(i).Name)

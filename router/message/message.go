@@ -70,15 +70,28 @@ type Identity struct {
 
 // Session messages.
 type (
+	// Role is one that a client announces, with the features that it says it has.
+	Role struct {
+		Name     string
+		Features []string
+	}
 	// Hello asks to join a realm.
 	Hello struct {
 		Realm   string
-		Details Dict
+		Roles   []Role // of those that clients can have
+		Details Dict   // what else is said
 	}
-	// Welcome opens a session.
+	// Admission is what a router says of a session that it lets in.
+	Admission struct {
+		Realm, AuthID, AuthRole, AuthMethod, AuthProvider string
+
+		Roles *Fixed // the router's own; nil: not said
+	}
+	// Welcome opens a session. Decode leaves Admission zero: all that was said is in Details then.
 	Welcome struct {
-		Session ID
-		Details Dict
+		Session   ID
+		Admission Admission
+		Details   Dict // what else is said
 	}
 	// Abort refuses or ends a session.
 	Abort struct {

@@ -60,6 +60,14 @@ const (
 	optCallerAuthID   = "caller_authid"
 	optCallerAuthRole = "caller_authrole"
 
+	optAuthID       = "authid"
+	optAuthMethod   = "authmethod"
+	optAuthProvider = "authprovider"
+	optAuthRole     = "authrole"
+	optRealm        = "realm"
+	optRoles        = "roles"
+	optFeatures     = "features"
+
 	optSubscription = "subscription"
 	optRegistration = "registration"
 

@@ -57,6 +57,22 @@ func open(dict Dict) wamp.Dict {
 	return out
 }
 
+// welcomed gives all that a Welcome says.
+func welcomed(m *Welcome) wamp.Dict {
+	out, a := open(m.Details), m.Admission
+	for k, v := range map[string]string{
+		optAuthID: a.AuthID, optAuthMethod: a.AuthMethod, optAuthProvider: a.AuthProvider, optAuthRole: a.AuthRole, optRealm: a.Realm,
+	} {
+		if v != "" {
+			out[k] = v
+		}
+	}
+	if a.Roles != nil {
+		out[optRoles] = a.Roles.value()
+	}
+	return out
+}
+
 func (c *nexusConverter) message(m Message) wamp.Message {
 	switch m := m.(type) {
 	case *Publish:
@@ -149,9 +165,9 @@ func (c *nexusConverter) registerMessage(m Message) wamp.Message {
 func (c *nexusConverter) sessionMessage(m Message) wamp.Message {
 	switch m := m.(type) {
 	case *Hello:
-		return &wamp.Hello{Realm: wamp.URI(m.Realm), Details: open(m.Details)}
+		return &wamp.Hello{Realm: wamp.URI(m.Realm), Details: m.All()}
 	case *Welcome:
-		return &wamp.Welcome{ID: wamp.ID(m.Session), Details: open(m.Details)}
+		return &wamp.Welcome{ID: wamp.ID(m.Session), Details: welcomed(m)}
 	case *Abort:
 		return &wamp.Abort{Details: open(m.Details), Reason: wamp.URI(m.Reason)}
 	case *Challenge:

@@ -18,10 +18,10 @@ var ppt = Passthru{Scheme: "wamp"}
 
 // vectors says what the messages in testdata/vectors.txt mean.
 var vectors = map[string]Message{
-	"hello": &Hello{Realm: "realm1", Details: Dict{
-		"authid": "joe", "authmethods": []any{"wampcra"},
-		"roles": Dict{"caller": Dict{}, "subscriber": Dict{"features": Dict{"pattern_based_subscription": true}}},
-	}},
+	"hello": &Hello{
+		Realm: "realm1", Roles: []Role{{Name: "caller"}, {"subscriber", []string{"pattern_based_subscription"}}},
+		Details: Dict{"authid": "joe", "authmethods": []any{"wampcra"}},
+	},
 	"welcome": &Welcome{Session: MaxID, Details: Dict{"authrole": "device", "roles": Dict{"broker": Dict{}, "dealer": Dict{}}}},
 	"abort":   &Abort{Details: Dict{"message": "no"}, Reason: "wamp.error.no_such_realm"},
 	"abort with arguments": &Abort{
