@@ -133,9 +133,9 @@ func (a *auditing) patrol(ctx context.Context) {
 		a.patrolOnce(ctx)
 		every := a.server.options.AuditPatrol
 		if every == 0 {
-			every = patrolEvery
+			every = max(patrolEvery, 20*time.Since(begun))
 		}
-		pause := time.NewTimer(max(every, 20*time.Since(begun)))
+		pause := time.NewTimer(every)
 		select {
 		case <-pause.C:
 		case <-ctx.Done():

@@ -62,7 +62,7 @@ type Options struct {
 	// Hasher is a program with its arguments, its name first among them, that hashes passwords as apart.Main does. Empty: this
 	// process does it.
 	Hasher      []string
-	AuditPatrol time.Duration // between two checks of the whole audit log; 0: five minutes
+	AuditPatrol time.Duration // between two checks of the whole audit log; 0: five minutes, or 20 times what one takes
 	// Mount gives further handlers by pattern of http.ServeMux, for a server whose public URL it is told. It may be nil.
 	Mount func(public string) (map[string]http.Handler, error)
 }

@@ -131,7 +131,7 @@ func (s *scene) signed() {
 // until asks again until the answer is yes: a server gives no signal that a superuser of its database could wait for.
 func (s *scene) until(what string, yes func() bool) {
 	s.t.Helper()
-	deadline := time.NewTimer(30 * time.Second)
+	deadline := time.NewTimer(time.Minute)
 	defer deadline.Stop()
 	ticks := time.NewTicker(50 * time.Millisecond)
 	defer ticks.Stop()
