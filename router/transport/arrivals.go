@@ -10,7 +10,7 @@ import (
 // of them, which looks now and then: to set and to stop one for each costs more than many a step of joining.
 type arrivals struct {
 	expire func(*Link)
-	grain  time.Duration // how late it may look
+	grain  time.Duration // how often it looks
 
 	mu      sync.Mutex
 	waiting arrival     // guarded by mu, as is all that follows: the ring of them, itself being none
@@ -95,13 +95,14 @@ func (a *arrivals) look() {
 	}
 }
 
-// late takes out those whose time is over, and sees to it that the others are looked at again.
+// late takes out those whose time is over before it would look again, and sees to it that the others are looked at: nobody is given
+// more time than was said.
 func (a *arrivals) late(now time.Time) (late []*arrival) {
 	a.mu.Lock()
 	defer a.mu.Unlock()
 	for one := a.waiting.next; one != &a.waiting; {
 		next := one.next
-		if now.After(one.until) {
+		if now.Add(a.grain).After(one.until) {
 			one.unlink()
 			late = append(late, one)
 		}

@@ -35,7 +35,7 @@ func TestWhoTakesTooLongToArriveIsClosedInTime(t *testing.T) {
 		done.end()
 		done.end() // twice is fine
 		for c, after := range map[closing]time.Duration{slow: 2 * time.Second, slower: 5 * time.Second} {
-			if took := (<-c.at).Sub(start); took < after || took > after+2*a.grain {
+			if took := (<-c.at).Sub(start); took > after || took < after-2*a.grain {
 				t.Errorf("closed after %v, not %v", took, after)
 			}
 		}
@@ -62,8 +62,8 @@ func TestALinkThatDoesNotJoinExpires(t *testing.T) {
 		start := time.Now()
 		l.arrival = a.add(here, start.Add(2*time.Second))
 		l.arrival.extend(l, start.Add(5*time.Second))
-		if got := <-expired; got != l || time.Since(start) < 5*time.Second {
-			t.Errorf("after %v", time.Since(start))
+		if got, took := <-expired, time.Since(start); got != l || took > 5*time.Second || took < 4*time.Second {
+			t.Errorf("after %v", took)
 		}
 		l.kill()
 	})
