@@ -38,6 +38,7 @@ func keystroke(direction byte) func(context.Context, *bench) (measure, error) {
 					return m, err
 				}
 				alone[i], beside[i], rates[i] = append(alone[i], quiet...), append(beside[i], busy...), f.gbits()*1e3
+				time.Sleep(5 * time.Second) // what is left in buffers still arrives, and is not for the next one to wait behind
 			}
 		}
 		for i, s := range sc.subjects {
