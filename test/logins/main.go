@@ -7,8 +7,8 @@
 // the measurement fails where it does not reach its rate; that the probe of the router has one of a raised priority, where that
 // is permitted; that all of this and the honest people are there in every part of a round, whether the flood flows or not; that each flood comes from
 // addresses that have not failed yet, and a share of it over connections that are new; that in a third part of each round the
-// same flood goes to a bare server of net/http in a process beside the router, which shows what the machine itself adds; that a
-// ratio is the median of those of the rounds; and that the exit code is 0 only if the goals are met.
+// same flood goes to a bare server of net/http in a process beside the router, which shows what the machine itself adds; that the
+// parts of a round come in one order and then in the other; that a ratio is the median of those of the rounds; and that the exit code is 0 only if the goals are met.
 package main
 
 import (
@@ -68,8 +68,8 @@ const maxRounds = 70
 func drive(ctx context.Context) error {
 	var s settings
 	flag.StringVar(&s.program, "bulkhead", "", "the program to measure; empty builds it")
-	flag.IntVar(&s.rounds, "rounds", 3, "rounds of a quiet time, a flood of the server, and a flood of a bare one")
-	flag.DurationVar(&s.lasts, "for", 12*time.Second, "how long each part of a round lasts")
+	flag.IntVar(&s.rounds, "rounds", 6, "rounds of a quiet time, a flood of the server, and a flood of a bare one")
+	flag.DurationVar(&s.lasts, "for", 8*time.Second, "how long each part of a round lasts")
 	flag.IntVar(&s.fresh, "fresh", 20, "how many of the flood's requests a second come over a connection of their own")
 	flag.Parse()
 	if s.fresh < 0 || s.fresh > floodRate || s.rounds < 1 || s.rounds > maxRounds {

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"net/http"
+	"slices"
 	"strings"
 	"time"
 
@@ -77,8 +78,8 @@ func measure(ctx context.Context, s *served, o settings) (rounds []round, err er
 		return nil, err
 	}
 	st.probe.Lasts = o.lasts
-	for range o.rounds {
-		r, err := st.round(ctx)
+	for i := range o.rounds {
+		r, err := st.round(ctx, i%2 == 1)
 		if err != nil {
 			return nil, err
 		}
@@ -89,25 +90,29 @@ func measure(ctx context.Context, s *served, o settings) (rounds []round, err er
 
 func honest(i int) string { return fmt.Sprintf("honest-%d", i) }
 
-func (st *stage) round(ctx context.Context) (r round, err error) {
-	if err := st.connect(st.served.place); err != nil {
-		return r, err
+// round has its parts in one order and then in the other, so that none is always the one after a flood.
+func (st *stage) round(ctx context.Context, backwards bool) (r round, err error) {
+	parts := []func() error{
+		func() (err error) { r.quiet, err = st.part(ctx, st.served.place, false); return err },
+		func() (err error) { r.loaded, err = st.part(ctx, st.served.place, true); return err },
+		func() (err error) { r.bare, err = st.part(ctx, st.bare, true); return err },
 	}
-	if r.quiet, err = st.part(ctx, nil); err != nil {
-		return r, err
+	if backwards {
+		slices.Reverse(parts)
 	}
-	if r.loaded, err = st.part(ctx, &st.served.place); err != nil {
-		return r, err
+	for _, do := range parts {
+		if err := do(); err != nil {
+			return r, err
+		}
 	}
-	if err := st.connect(st.bare); err != nil {
-		return r, err
-	}
-	r.bare, err = st.part(ctx, &st.bare)
-	return r, err
+	return r, nil
 }
 
-// part has honest people log in and measures the router, while a flood goes to a place or none flows.
-func (st *stage) part(ctx context.Context, flooding *place) (p part, err error) {
+// part has honest people log in and measures the router, while a flood that has connected to a place flows or does not.
+func (st *stage) part(ctx context.Context, to place, flows bool) (p part, err error) {
+	if err := st.connect(to); err != nil {
+		return p, err
+	}
 	st.parts++
 	for i := 0; i < len(honestAt); i += 2 { // every other one has logged in from its place before
 		if l := st.login(ctx, st.parts, i); !l.ok {
@@ -121,7 +126,7 @@ func (st *stage) part(ctx context.Context, flooding *place) (p part, err error) 
 			people <- st.login(ctx, st.parts, i)
 		}()
 	}
-	p, err = st.listen(flooding)
+	p, err = st.listen(to, flows)
 	for range honestAt {
 		p.logins = append(p.logins, <-people)
 	}
@@ -136,13 +141,13 @@ func (st *stage) connect(to place) error {
 }
 
 // listen measures the router, while a flood goes to a place or none flows.
-func (st *stage) listen(flooding *place) (p part, err error) {
+func (st *stage) listen(to place, flows bool) (p part, err error) {
 	before := st.spent()
 	ended := make(chan error, 1)
 	go func() {
 		var err error
-		if flooding != nil {
-			p.flood, err = tell[flooded](st.flooder, floodOrder{place: *flooding, Fresh: st.fresh, Lasts: st.lasts})
+		if flows {
+			p.flood, err = tell[flooded](st.flooder, floodOrder{place: to, Fresh: st.fresh, Lasts: st.lasts})
 		}
 		ended <- err
 	}()
