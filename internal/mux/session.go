@@ -189,8 +189,8 @@ func (s *session) limit(ceiling uint64) {
 	}
 }
 
-// due gives what to write, how fast the kernel should send, and whether there will be more at once. Where it may wait it gives
-// nothing only as the last, when the session was cut off; before that, where there is time, the bye.
+// due gives what to write, how fast the kernel should send, and whether there will be more at once. Where it may wait it gives nothing only as the last, when
+// the session was cut off; before that, where there is time, the bye.
 func (s *session) due(b []byte, wait bool) (_ []byte, ceiling uint64, more, last bool) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
