@@ -16,8 +16,6 @@ const (
 	// and in what the line carries meanwhile, so that what was sent in one go is not answered, and followed, in one go.
 	markEvery = 4 * time.Millisecond
 	maxMarks  = 256
-	// shortWay is a round trip for which the kernel's own timers are too much.
-	shortWay = 5 * time.Millisecond
 	// probeEvery is how old the shortest round trip may be before it is looked for again.
 	probeEvery = 10 * time.Second
 )
@@ -61,33 +59,18 @@ func (p *pace) rate() float64 { return max(p.rates[0], p.rates[1]) }
 
 // allowance is how much may be under way.
 func (p *pace) allowance() uint64 {
-	if rate := p.rate(); p.probing && rate > 0 {
-		return max(uint64(rate*max(p.trip-backlog, p.trip/2).Seconds()), leastAllowance)
-	}
-	return p.usual()
-}
-
-// usual is the allowance while the shortest round trip is not looked for.
-func (p *pace) usual() uint64 {
 	rate := p.rate()
 	if rate == 0 {
 		return firstAllowance
 	}
 	a := rate * (p.trip + backlog).Seconds()
-	if !p.steady {
+	switch {
+	case p.probing:
+		a = rate * max(p.trip-backlog, p.trip/2).Seconds()
+	case !p.steady:
 		a = max(2*a, firstAllowance)
 	}
 	return max(uint64(a), leastAllowance)
-}
-
-// ceiling is how many bytes per second the kernel should send at most; 0: as many as it can. What a lost packet has held up
-// is answered in one go, and followed in one go. Where what may be under way takes a round trip to go out, the line has to
-// hold no more of it than of what goes out evenly.
-func (p *pace) ceiling() uint64 {
-	if p.trip < shortWay || p.rate() == 0 {
-		return 0
-	}
-	return uint64(float64(p.usual()) / p.trip.Seconds())
 }
 
 func (p *pace) underWay() uint64 { return p.sent - p.seen }

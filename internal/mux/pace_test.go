@@ -153,30 +153,6 @@ func TestALineIsFilledAsSoonAsTheKernelFillsIt(t *testing.T) {
 	}
 }
 
-func TestWhatMayBeUnderWayTakesARoundTripToGoOut(t *testing.T) {
-	t.Parallel()
-	const rate = 10e6
-	for _, c := range []struct {
-		trip    time.Duration
-		steady  bool
-		probing bool
-		want    uint64
-	}{
-		{trip: 80 * time.Millisecond, steady: true, want: rate / 80 * 100},
-		{trip: 80 * time.Millisecond, steady: true, probing: true, want: rate / 80 * 100}, // it is not the line that is slower then
-		{trip: 80 * time.Millisecond, want: 2 * rate / 80 * 100},
-		{trip: time.Millisecond, steady: true, want: 0},
-	} {
-		p := pace{trip: c.trip, steady: c.steady, probing: c.probing, rates: [2]float64{rate, 0}}
-		if got := p.ceiling(); max(got, c.want)-min(got, c.want) > 100 {
-			t.Errorf("%+v: %d bytes per second", c, got)
-		}
-	}
-	if got := (&pace{trip: time.Second}).ceiling(); got != 0 {
-		t.Errorf("%d bytes per second where nothing is known", got)
-	}
-}
-
 func TestAnAnswerOutOfOrderIsRefused(t *testing.T) {
 	t.Parallel()
 	var p pace

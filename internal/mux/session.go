@@ -35,7 +35,6 @@ type session struct {
 	ws       *websocket.Conn
 	sender   *sender // of the one that writes
 	ping     time.Duration
-	ceiling  uint64       // that the kernel was given; of the one that writes
 	modelAt  time.Time    // when the kernel's model of the line began anew; of the one that looks at the clock
 	heard    atomic.Int64 // when something came, Unix nanoseconds
 	done     chan struct{}
@@ -161,8 +160,7 @@ func (s *session) write() {
 	for last := false; !last; {
 		var more bool
 		var b []byte
-		var ceiling uint64
-		b, ceiling, more, last = s.due(space[headRoom:headRoom], !s.sender.holds)
+		b, more, last = s.due(space[headRoom:headRoom], !s.sender.holds)
 		if len(b) == 0 {
 			if let = !let && !last; let {
 				runtime.Gosched()
@@ -172,7 +170,6 @@ func (s *session) write() {
 			continue
 		}
 		let = false
-		s.limit(ceiling)
 		s.sender.hold(!last && (more || len(b) > message/2))
 		if err := s.sender.send(space[:headRoom+len(b)]); err != nil {
 			s.end(err, false)
@@ -181,32 +178,24 @@ func (s *session) write() {
 	}
 }
 
-// limit has the kernel send no faster than this, or nearly so.
-func (s *session) limit(ceiling uint64) {
-	if s.sender.socket != nil && max(ceiling, s.ceiling)-min(ceiling, s.ceiling) > s.ceiling/8 {
-		s.ceiling = ceiling
-		limit(s.sender.socket, ceiling)
-	}
-}
-
-// due gives what to write, how fast the kernel should send, and whether there will be more at once. Where it may wait it gives nothing only as the last, when
+// due gives what to write, and whether there will be more at once. Where it may wait it gives nothing only as the last, when
 // the session was cut off; before that, where there is time, the bye.
-func (s *session) due(b []byte, wait bool) (_ []byte, ceiling uint64, more, last bool) {
+func (s *session) due(b []byte, wait bool) (_ []byte, more, last bool) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	for !s.cut {
 		if b = s.table.compose(b, time.Now()); len(b) > 0 {
-			return b, s.table.pace.ceiling(), s.table.pending(), false
+			return b, s.table.pending(), false
 		}
 		if s.err != nil && s.table.finished() {
-			return frame{kind: kindBye}.append(b), s.ceiling, false, true
+			return frame{kind: kindBye}.append(b), false, true
 		}
 		if !wait {
-			return b, s.ceiling, false, false
+			return b, false, false
 		}
 		s.work.Wait()
 	}
-	return b, s.ceiling, false, true
+	return b, false, true
 }
 
 // watch has a silent peer noticed, and streams forgotten that wait for an end in vain.

@@ -1,7 +1,6 @@
 package mux
 
 import (
-	"math"
 	"syscall"
 	"time"
 
@@ -66,15 +65,5 @@ func begin(socket syscall.RawConn, trip time.Duration) {
 		for _, name := range []string{"reno", "bbr"} { // every process may choose reno
 			_ = unix.SetsockoptString(int(fd), unix.IPPROTO_TCP, unix.TCP_CONGESTION, name)
 		}
-	})
-}
-
-// limit has the kernel send no more bytes per second than the ceiling; 0: as many as it can.
-func limit(socket syscall.RawConn, ceiling uint64) {
-	if ceiling == 0 {
-		ceiling = math.MaxUint64
-	}
-	_ = socket.Control(func(fd uintptr) {
-		_ = unix.SetsockoptUint64(int(fd), unix.SOL_SOCKET, unix.SO_MAX_PACING_RATE, ceiling)
 	})
 }

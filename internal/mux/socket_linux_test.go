@@ -2,7 +2,6 @@ package mux
 
 import (
 	"io"
-	"math"
 	"net"
 	"os"
 	"slices"
@@ -116,24 +115,5 @@ func TestWhatIsNotBBRIsLeftAlone(t *testing.T) {
 	begin(socketBelow(a), time.Microsecond)
 	if got := control(t, a); got != "reno" {
 		t.Errorf("it is %s now", got)
-	}
-}
-
-func TestTheKernelIsGivenACeilingAndFreedOfIt(t *testing.T) {
-	t.Parallel()
-	a, _ := connected(t, "reno")
-	for _, ceiling := range []uint64{1 << 20, 1 << 33, 0} {
-		limit(socketBelow(a), ceiling)
-		want := ceiling
-		if want == 0 {
-			want = math.MaxUint64
-		}
-		onSocket(t, a, func(fd int) error {
-			got, err := unix.GetsockoptUint64(fd, unix.SOL_SOCKET, unix.SO_MAX_PACING_RATE)
-			if got != want {
-				t.Errorf("%d bytes per second instead of %d", got, want)
-			}
-			return err
-		})
 	}
 }

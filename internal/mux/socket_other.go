@@ -14,5 +14,3 @@ func tune(syscall.RawConn) {}
 func cork(syscall.RawConn, bool) {}
 
 func begin(syscall.RawConn, time.Duration) {}
-
-func limit(syscall.RawConn, uint64) {}
