@@ -8,8 +8,10 @@ import (
 	"encoding/json"
 	"errors"
 	"io"
+	"log"
 	"log/slog"
 	"net"
+	"net/http"
 	"os"
 	"sync"
 	"time"
@@ -18,9 +20,7 @@ import (
 	"bulkhead/agent/tunnel"
 	"bulkhead/internal/mux"
 	"bulkhead/internal/secret"
-	"bulkhead/router"
 	"bulkhead/router/gateway"
-	"bulkhead/router/transport"
 	"bulkhead/wire"
 )
 
@@ -68,13 +68,18 @@ func orders[Q, A any](answer func(Q) (A, error)) error {
 }
 
 func gatewayPart([]string) error {
-	quiet := slog.New(slog.DiscardHandler)
-	g := gateway.New(gateway.Config{Events: quietEvents{}, Log: quiet, Settle: func(c net.Conn) { transport.Settle(c) }})
+	g := gateway.New(gateway.Config{Events: quietEvents{}, Log: slog.New(slog.DiscardHandler)})
 	return orders(func(o order) (gatewayAnswer, error) {
 		switch {
 		case o.Listen != "":
-			port, err := serve(g, o, quiet)
-			return gatewayAnswer{Addr: port}, err
+			l, err := net.Listen("tcp", o.Listen)
+			if err != nil {
+				return gatewayAnswer{}, err
+			}
+			srv := &http.Server{Handler: g, ReadHeaderTimeout: time.Minute, ErrorLog: log.New(io.Discard, "", 0)}
+			go func() { _ = srv.ServeTLS(l, o.Certificate, o.Key) }() // ends with the process
+			_, port, _ := net.SplitHostPort(l.Addr().String())
+			return gatewayAnswer{Addr: port}, nil
 		case o.End != "":
 			g.End(o.End, gateway.Shutdown)
 			return gatewayAnswer{}, nil
@@ -83,28 +88,6 @@ func gatewayPart([]string) error {
 			return gatewayAnswer{User: string(tickets.User.Reveal()), Device: string(tickets.Device.Reveal())}, err
 		}
 	})
-}
-
-// serve serves the gateway behind what a server has before it, and gives its port.
-func serve(g *gateway.Gateway, o order, quiet *slog.Logger) (port string, err error) {
-	pair, err := tls.LoadX509KeyPair(o.Certificate, o.Key)
-	if err != nil {
-		return "", err
-	}
-	sockets, err := router.New(router.Config{Logger: quiet})
-	if err != nil {
-		return "", err
-	}
-	l, err := transport.Listen(o.Listen)
-	if err != nil {
-		return "", err
-	}
-	front := sockets.Front(transport.NewGuard(l, transport.GuardLimits{}, func(string) {}), &tls.Config{
-		Certificates: []tls.Certificate{pair}, MinVersion: tls.VersionTLS12, NextProtos: []string{"http/1.1"}, DynamicRecordSizingDisabled: true,
-	})
-	go func() { _ = transport.HTTPServer(g, transport.Limits{}, quiet).Serve(front) }() // ends with the process
-	_, port, err = net.SplitHostPort(l.Addr().String())
-	return port, err
 }
 
 // device is what the agent is told first.
