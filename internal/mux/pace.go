@@ -12,8 +12,7 @@ const (
 	// frameTime is how long one frame may keep a line busy.
 	frameTime = 4 * time.Millisecond
 	leastData = 2 << 10
-	// markEvery is well below the backlog: what has arrived is only known when a mark is answered. It is counted on the clock
-	// and in what the line carries meanwhile, so that what was sent in one go is not answered, and followed, in one go.
+	// markEvery is well below the backlog: what has arrived is only known when a mark is answered.
 	markEvery = 4 * time.Millisecond
 	maxMarks  = 256
 	// probeEvery is how old the shortest round trip may be before it is looked for again.
@@ -100,8 +99,7 @@ func (p *pace) due(now time.Time, wanted bool) bool {
 	if p.sent == p.marked && !wanted || len(p.marks) >= maxMarks {
 		return false
 	}
-	enough := p.sent-p.marked >= max(leastAllowance, uint64(p.rate()*markEvery.Seconds()))
-	return wanted || enough || now.Sub(p.markedAt) >= markEvery || !p.open()
+	return wanted || now.Sub(p.markedAt) >= markEvery || !p.open()
 }
 
 // mark makes a mark. full says that there was more to send than was sent.
@@ -169,7 +167,13 @@ func (p *pace) sample(rate float64, full bool) {
 
 // search ends the first search once more under way no longer makes more arrive.
 func (p *pace) search(m mark, trip time.Duration) {
-	if p.steady || !m.full || m.number < p.roundEnd {
+	if p.steady || !m.full {
+		return
+	}
+	if trip > p.trip+3*backlog {
+		p.steady = true
+	}
+	if m.number < p.roundEnd {
 		return
 	}
 	p.roundEnd = p.number + 1
@@ -177,8 +181,7 @@ func (p *pace) search(m mark, trip time.Duration) {
 		p.roundRate, p.flat = rate, 0
 		return
 	}
-	// While more and more arrives, what waits does so for the kernel, which begins slowly, and not for the line.
-	if p.flat++; p.flat >= 3 || trip > p.trip+3*backlog {
+	if p.flat++; p.flat >= 3 {
 		p.steady = true
 	}
 }

@@ -25,8 +25,6 @@ const (
 	linger = 300 * time.Millisecond
 	// forgetAfter is how long a stream that nobody uses waits for the other side to end it.
 	forgetAfter = 5 * time.Minute
-	// modelEvery is well below the ten seconds after which the kernel's BBR looks how long the way is.
-	modelEvery = 4 * time.Second
 )
 
 // session has a table's frames read and written. Three goroutines are its own: one reads, one writes, one looks at the
@@ -35,7 +33,6 @@ type session struct {
 	ws       *websocket.Conn
 	sender   *sender // of the one that writes
 	ping     time.Duration
-	modelAt  time.Time    // when the kernel's model of the line began anew; of the one that looks at the clock
 	heard    atomic.Int64 // when something came, Unix nanoseconds
 	done     chan struct{}
 	wg       sync.WaitGroup
@@ -222,12 +219,7 @@ func (s *session) look(now time.Time) {
 	silent := now.Sub(time.Unix(0, s.heard.Load()))
 	s.table.ping = s.table.ping || silent >= every
 	s.work.Signal()
-	used, trip := len(s.table.streams) > 0, s.table.pace.trip
 	s.mu.Unlock()
-	if used && now.Sub(s.modelAt) >= modelEvery {
-		s.modelAt = now
-		begin(s.sender.socket, trip)
-	}
 	if silent >= 2*every {
 		s.end(errSilent, false)
 	}

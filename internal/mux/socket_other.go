@@ -2,15 +2,10 @@
 
 package mux
 
-import (
-	"syscall"
-	"time"
-)
+import "syscall"
 
 func tuneSocket(_, _ string, _ syscall.RawConn) error { return nil }
 
 func tune(syscall.RawConn) {}
 
 func cork(syscall.RawConn, bool) {}
-
-func begin(syscall.RawConn, time.Duration) {}
