@@ -80,18 +80,24 @@ func joinedOver(t *testing.T, conn, raw net.Conn) *Link {
 // wirings are the ways in which an outbox writes by itself.
 var wirings = map[string]func(*testing.T) (*Link, net.Conn){"without TLS": wired, "over TLS": wiredTLS}
 
+// overEach runs a test over each of them.
+func overEach(t *testing.T, test func(*testing.T, func(*testing.T) (*Link, net.Conn))) {
+	t.Helper()
+	for name, wire := range wirings {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			test(t, wire)
+		})
+	}
+}
+
 func numbered(i int, size int) message.Message {
 	return &message.Goodbye{Reason: "test", Details: message.Dict{"n": i, "fill": string(bytes.Repeat([]byte("x"), size))}}
 }
 
 func TestWhatAnOutboxHoldsIsWrittenAtOnceByItsOwner(t *testing.T) {
 	t.Parallel()
-	for name, wire := range wirings {
-		t.Run(name, func(t *testing.T) {
-			t.Parallel()
-			writesAtOnce(t, wire)
-		})
-	}
+	overEach(t, writesAtOnce)
 }
 
 func writesAtOnce(t *testing.T, wire func(*testing.T) (*Link, net.Conn)) {
@@ -121,12 +127,7 @@ func writesAtOnce(t *testing.T, wire func(*testing.T) (*Link, net.Conn)) {
 // What it is held by ends only when the peer reads, which it does not do before.
 func TestAReceiverThatStandsStillDoesNotHoldAnOutbox(t *testing.T) {
 	t.Parallel()
-	for name, wire := range wirings {
-		t.Run(name, func(t *testing.T) {
-			t.Parallel()
-			standsStill(t, wire)
-		})
-	}
+	overEach(t, standsStill)
 }
 
 func standsStill(t *testing.T, wire func(*testing.T) (*Link, net.Conn)) {

@@ -11,12 +11,7 @@ import (
 
 func TestAPublicationToManyIsWrittenToEachOnceAndInOrder(t *testing.T) {
 	t.Parallel()
-	for name, wire := range wirings {
-		t.Run(name, func(t *testing.T) {
-			t.Parallel()
-			writesToMany(t, wire)
-		})
-	}
+	overEach(t, writesToMany)
 }
 
 // writesToMany publishes twice to so many that others help.
