@@ -224,6 +224,19 @@ func (p *passage) dial() *net.TCPConn {
 	return c.(*net.TCPConn)
 }
 
+// refusal connects and gives what becomes of a connection that is not to be. The entrance may reset it before this side has
+// seen that it is connected.
+func (p *passage) refusal() error {
+	c, err := net.Dial("tcp", p.Listen)
+	if err != nil {
+		return err
+	}
+	defer c.Close()
+	_ = c.SetReadDeadline(time.Now().Add(soon))
+	_, err = c.Read(make([]byte, 1))
+	return err
+}
+
 // ask sends a question, ends its side, and gives the answer.
 func (p *passage) ask(question string) (string, error) {
 	p.t.Helper()
