@@ -46,7 +46,7 @@ func keystroke(direction byte) func(context.Context, *bench) (measure, error) {
 			m.Rows = append(m.Rows, []string{
 				s.name, milliseconds(quantile(alone[i], 0.5)), milliseconds(quantile(beside[i], 0.5)), milliseconds(p99), fmt.Sprint(len(beside[i])), fmt.Sprintf("%.1f", rates[i]),
 			})
-			if s.user != nil {
+			if s.own {
 				m.Checks = append(m.Checks, check{What: s.name + ", p99", Value: p99.Seconds() * 1e3, Most: 90, Unit: "ms"})
 			}
 		}

@@ -27,7 +27,7 @@ func memory(ctx context.Context, b *bench) (measure, error) {
 		}
 		full.stop()
 		m.Rows = append(m.Rows, []string{s.name, fmt.Sprintf("%.1f", idle), fmt.Sprintf("%.1f", most)})
-		if s.user != nil {
+		if s.own {
 			m.Checks = append(m.Checks, check{What: s.name + ", idle", Value: idle, Most: 12, Unit: "MiB"}, check{What: s.name + ", bulk", Value: most, Most: 20, Unit: "MiB"})
 		}
 	}

@@ -26,7 +26,7 @@ func opening(ctx context.Context, b *bench) (measure, error) {
 			warm = append(warm, took)
 		}
 		row := []string{s.name, fmt.Sprintf("%.2f", trips(warm)), "-"}
-		if s.user != nil {
+		if s.own {
 			if cold, err = b.colds(sc, s.name == ours); err != nil {
 				return m, err
 			}

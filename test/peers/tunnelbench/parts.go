@@ -34,8 +34,9 @@ var parts = map[string]func(args []string) error{
 // order is what the gateway is told.
 type order struct {
 	Listen, Certificate, Key string // to begin with
-	Admit, End               string // id of a tunnel
+	Admit, Enter, End        string // id of a tunnel
 	Streams                  int
+	Inside                   bool // users connect to the gateway itself
 }
 
 type gatewayAnswer struct{ Addr, User, Device string }
@@ -80,11 +81,18 @@ func gatewayPart([]string) error {
 			go func() { _ = srv.ServeTLS(l, o.Certificate, o.Key) }() // ends with the process
 			_, port, _ := net.SplitHostPort(l.Addr().String())
 			return gatewayAnswer{Addr: port}, nil
+		case o.Enter != "":
+			session, err := g.Enter(context.Background(), o.Enter)
+			if err != nil {
+				return gatewayAnswer{}, err
+			}
+			addr, err := listen(session, func(s mux.Stream) (mux.Stream, error) { return s, nil })
+			return gatewayAnswer{Addr: addr}, err
 		case o.End != "":
 			g.End(o.End, gateway.Shutdown)
 			return gatewayAnswer{}, nil
 		default:
-			tickets, err := g.Admit(gateway.Pass{ID: o.Admit, Expires: time.Now().Add(time.Hour), Idle: time.Hour, MaxStreams: o.Streams})
+			tickets, err := g.Admit(gateway.Pass{ID: o.Admit, Expires: time.Now().Add(time.Hour), Idle: time.Hour, MaxStreams: o.Streams, Inside: o.Inside})
 			return gatewayAnswer{User: string(tickets.User.Reveal()), Device: string(tickets.Device.Reveal())}, err
 		}
 	})
@@ -138,7 +146,7 @@ func pool(file string) (*x509.CertPool, error) {
 }
 
 // userOrder is what the user's end is told.
-type userOrder struct{ URL, Ticket, Authority, Device, Answer, Terms string }
+type userOrder struct{ Tunnel, URL, Ticket, Authority, Device, Answer, Terms string }
 
 type userAnswer struct{ Key, Hello, Addr string }
 
@@ -168,12 +176,8 @@ func userPart([]string) error {
 		if err != nil {
 			return userAnswer{}, err
 		}
-		l, err := net.Listen("tcp", "127.0.0.1:0")
-		if err != nil {
-			return userAnswer{}, err
-		}
-		go forward(l, session, seal) // ends with the process
-		return userAnswer{Addr: l.Addr().String()}, nil
+		addr, err := listen(session, seal)
+		return userAnswer{Addr: addr}, err
 	})
 }
 
@@ -184,6 +188,16 @@ func enter(url, ticket string, roots *x509.CertPool) (mux.Session, error) {
 		return nil, err
 	}
 	return mux.Client(ws, mux.Config{Window: 16 << 20, Budget: 64 << 20})
+}
+
+// listen forwards a port and says which.
+func listen(session mux.Session, seal func(mux.Stream) (mux.Stream, error)) (string, error) {
+	l, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		return "", err
+	}
+	go forward(l, session, seal) // ends with the process
+	return l.Addr().String(), nil
 }
 
 func forward(l net.Listener, session mux.Session, seal func(mux.Stream) (mux.Stream, error)) {

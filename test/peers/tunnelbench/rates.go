@@ -14,8 +14,13 @@ func rate(direction byte, streams int) func(context.Context, *bench) (measure, e
 			Title: strings.Replace(fmt.Sprintf("%d streams %s over the loopback", streams, way(direction)), "1 streams", "One stream", 1),
 			Head:  []string{"", "Gbit/s", "CPU-s per GB, agent + gateway", "CPU-s per GB, user's end"},
 		}
-		names, _ := b.routes()
-		sc, err := b.stage(ctx, nil, append(names, floor)...)
+		names, by := b.routes()
+		for _, also := range []string{oursClear, frpClear, chiselClear, floor} {
+			if by[also] != nil {
+				names = append(names, also)
+			}
+		}
+		sc, err := b.stage(ctx, nil, names...)
 		if err != nil {
 			return m, err
 		}
@@ -59,13 +64,20 @@ func median(flows []flow, figure func(flow) float64) float64 {
 	return quantile(all, 0.5)
 }
 
-// rateChecks are the goals: of speed for one stream, of cost for any. A ratio is the median of those of the rounds, because a
-// machine has slow times that are longer than a round.
+// rateChecks are the goals: of speed for one stream, of cost for any, against tunnels of the same shape. A ratio is the median of those of the rounds, because a machine has slow times that are longer
+// than a round.
 func rateChecks(flows map[string][]flow, streams int) (checks []check) {
 	for _, goal := range []struct {
 		own, peer   string
 		speed, cost float64
-	}{{oursOpen, frp, 1.5, 0.65}, {oursOpen, chisel, 2.5, 0.4}, {ours, frp, 1, 0.9}, {ours, chisel, 0, 0.55}} {
+	}{
+		{oursOpen, frp, 1.5, 0.65},
+		{oursOpen, chisel, 2.5, 0.4},
+		{ours, frp, 1, 0.9},
+		{ours, chisel, 0, 0.55},
+		{oursClear, frpClear, 1.5, 0.65},
+		{oursClear, chiselClear, 2.5, 0.4},
+	} {
 		own, peer := flows[goal.own], flows[goal.peer]
 		if len(peer) == 0 {
 			continue
@@ -105,7 +117,7 @@ func long(direction byte) func(context.Context, *bench) (measure, error) {
 			full.stop()
 			share := f.gbits() * 1e9 / ocean.bits
 			m.Rows = append(m.Rows, []string{s.name, fmt.Sprintf("%.1f", f.gbits()*1e3), fmt.Sprintf("%.0f %%", share*100)})
-			if s.user != nil {
+			if s.own {
 				m.Checks = append(m.Checks, check{What: s.name, Value: share * 100, Least: 90, Unit: "%"})
 			}
 			time.Sleep(time.Second) // what is under way still arrives
