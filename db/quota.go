@@ -21,14 +21,15 @@ func NewQuotas(d *DB) *Quotas { return &Quotas{d} }
 
 func scanQuota(row pgx.CollectableRow) (r quota.Record, err error) {
 	var at *time.Time
-	err = row.Scan(&r.Project, &r.Name, &r.Quota, &r.Level, &r.Tables, &r.Disk, &r.Database, &at)
+	err = row.Scan(&r.Project, &r.Name, &r.Quota, &r.Level, &r.Recorded, &r.Tables, &r.Disk, &r.Database, &at)
 	r.At = utc(at)
 	return r, err
 }
 
 // Records lists all projects.
 func (s *Quotas) Records(ctx context.Context) ([]quota.Record, error) {
-	list, err := list(ctx, s.db.pool, scanQuota, `SELECT p.key, p.name, s.quota, COALESCE(s.level, 'room'), COALESCE(s.table_bytes, 0),
+	list, err := list(ctx, s.db.pool, scanQuota, `SELECT p.key, p.name, s.quota, COALESCE(s.level, 'room'),
+		(SELECT coalesce(sum(u.bytes), 0)::bigint FROM recording_usage u WHERE u.project_key = p.key), COALESCE(s.table_bytes, 0),
 		COALESCE(s.disk_bytes, 0), COALESCE(s.database_bytes, 0), s.measured_at FROM project p LEFT JOIN project_storage s ON s.project_key = p.key`)
 	return list, Error("db: quotas", err)
 }

@@ -39,6 +39,8 @@ type Backends struct {
 	Ingest      *Ingest
 	Tables      TableExporter
 	Exports     string // directory that keeps exports
+	// Spare fails where the disk has too little left for more of a project; nil: it never has.
+	Spare func(project wire.Key) error
 }
 
 // Check tells whether a template can be provisioned.
@@ -118,20 +120,48 @@ func (b *Backends) exportInto(ctx context.Context, dir string, inst Installation
 		return errs.As(wire.Unavailable, err, "the export cannot be written")
 	}
 	for _, t := range inst.Template.Tables {
-		if err := b.exportTable(ctx, filepath.Join(dir, t.Name+".csv"), inst.Placement, t); err != nil {
+		if err := b.exportTable(ctx, filepath.Join(dir, t.Name+".csv"), inst, t); err != nil {
 			return err
 		}
 	}
 	return errors.Join(syncDir(dir), syncDir(filepath.Dir(dir)))
 }
 
-func (b *Backends) exportTable(ctx context.Context, file string, p Placement, t Table) error {
+func (b *Backends) exportTable(ctx context.Context, file string, inst Installation, t Table) error {
 	f, err := os.OpenFile(file, os.O_WRONLY|os.O_CREATE|os.O_EXCL, 0o600)
 	if err != nil {
 		return errs.As(wire.Unavailable, err, "the export cannot be written")
 	}
-	err = b.Tables.Export(ctx, p, t, f)
+	err = b.Tables.Export(ctx, inst.Placement, t, &sparing{to: f, spare: func() error {
+		if b.Spare == nil {
+			return nil
+		}
+		return b.Spare(inst.Project)
+	}})
 	return errors.Join(err, f.Sync(), f.Close())
+}
+
+// sparing writes while the disk has room for more: compressed tables make files many times their size, which nobody has
+// counted before.
+type sparing struct {
+	to    io.Writer
+	spare func() error
+	left  int // bytes until it is asked again
+}
+
+// spareEach is how many bytes are written between two questions whether the disk has room.
+const spareEach = 1 << 20
+
+// Write is of io.Writer.
+func (s *sparing) Write(p []byte) (int, error) {
+	if s.left <= 0 {
+		if err := s.spare(); err != nil {
+			return 0, err
+		}
+		s.left = spareEach
+	}
+	s.left -= len(p)
+	return s.to.Write(p)
 }
 
 // Waiting is how many bytes are on this server's disk for a project until the database has them; see Ingest.

@@ -65,5 +65,7 @@ func (a *API) setStorageQuota(ctx context.Context, c caller, in *storageInput) (
 	if err != nil {
 		return nil, err
 	}
-	return a.storage(&in.ProjectPath, u)
+	out, err := a.storage(&in.ProjectPath, u)
+	out.Body.OverBytes = a.Quotas.Left().Over()
+	return out, err
 }

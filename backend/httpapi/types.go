@@ -50,6 +50,7 @@ type ProjectStorage struct {
 	SinceBytes int64     `json:"since_bytes" doc:"An estimate of what came since"`
 	MeasuredAt time.Time `json:"measured_at,omitzero"`
 	Level      string    `json:"level" enum:"room,high,almost_full,full" doc:"high: 80 % of the quota; almost_full: 95 %; full: rows are refused"`
+	OverBytes  int64     `json:"over_bytes,omitempty" doc:"When a quota was set: by how much all quotas together are more than the server's disk can hold"`
 }
 
 // StorageQuota says how much a project may store.

@@ -20,6 +20,8 @@ type account struct {
 	own      bool  // the limit is the project's, not the default
 	level    Level // as it is on record
 	measured Measured
+	recorded int64 // bytes of recordings, which have quotas of their own
+	share    int64 // bytes that it may have whatever the others store
 	since    int64 // estimate of what was kept since
 	pending  int64 // estimate of what was taken and is not kept yet
 	refused  bool  // something was, since the level was looked at
@@ -30,7 +32,7 @@ type account struct {
 func (a *account) read(r Record, standard int64) {
 	a.mu.Lock()
 	defer a.mu.Unlock()
-	a.name, a.limit, a.own, a.level = r.Name, standard, r.Quota != nil, r.Level
+	a.name, a.limit, a.own, a.level, a.recorded = r.Name, standard, r.Quota != nil, r.Level, r.Recorded
 	if a.own {
 		a.limit = *r.Quota
 	}
@@ -63,6 +65,9 @@ func (q *Quotas) Take(project wire.Key, bytes int64) error {
 	a := q.account(project)
 	a.mu.Lock()
 	defer a.mu.Unlock()
+	if q.room.tight.Load() && a.beyond(q.Elsewhere, bytes) {
+		return errShort
+	}
 	if a.limit > 0 && a.used()+bytes > a.limit {
 		a.refusals++
 		if !a.refused && a.level != Full {

@@ -2,8 +2,8 @@
 //
 // It promises that rows beyond a project's quota are refused before they are written, however fast they come, and that
 // nothing which was answered for is lost to it; that a project over its quota is nothing to the others, and can still read;
-// that what was set and measured outlives a restart; that all projects together leave the server what it needs of its disk;
-// and that where it cannot measure it goes on from what it knows.
+// that what was set and measured outlives a restart; that all projects together leave the server what it needs of its disk,
+// and each of them leaves the others their shares of it; and that where it cannot measure it goes on from what it knows.
 package quota
 
 import (
@@ -22,10 +22,11 @@ const Most = 1<<53 - 1
 
 // Record is what is kept of a project.
 type Record struct {
-	Project wire.Key
-	Name    string
-	Quota   *int64 // bytes; 0: none; nil: the server's default
-	Level   Level
+	Project  wire.Key
+	Name     string
+	Quota    *int64 // bytes; 0: none; nil: the server's default
+	Level    Level
+	Recorded int64 // bytes of recordings
 	Measured
 }
 
@@ -72,7 +73,7 @@ type Disk interface {
 	Exported() (map[wire.Key]int64, error)
 }
 
-// Config is what Quotas needs. All of it is required but Default, Free and MinFree.
+// Config is what Quotas needs. All of it is required but Default, Free, MinFree and Elsewhere.
 type Config struct {
 	Store   Store
 	Tables  Tables
@@ -82,8 +83,9 @@ type Config struct {
 	Now     func() time.Time
 	// Free tells how many bytes are left on the fullest of the disks where the server keeps what projects store; no project
 	// adds any where that is less than MinFree. Nil or 0: nobody looks.
-	Free    func() (int64, error)
-	MinFree int64
+	Free      func() (int64, error)
+	MinFree   int64
+	Elsewhere bool // the tables are on none of those disks
 }
 
 // Quotas knows what each project stores. Make one with New, then Load what is kept, then Run.

@@ -1,6 +1,7 @@
 package quota_test
 
 import (
+	"errors"
 	"os"
 	"path/filepath"
 	"strings"
@@ -311,7 +312,7 @@ func TestADiskThatIsAlmostFullIsLeftToTheServer(t *testing.T) {
 			t.Errorf("%s, by a login: %v", when, err)
 		}
 	}
-	s.leave(101 * megabyte)
+	s.leave(200 * megabyte)
 	s.round()
 	works("with enough")
 	rows := s.count(plantA)
@@ -326,9 +327,64 @@ func TestADiskThatIsAlmostFullIsLeftToTheServer(t *testing.T) {
 		t.Errorf("what is there cannot be read: %v", err)
 	}
 	s.set(plantB, megabyte) // what people do is still put on record
-	s.leave(126 * megabyte)
+	s.leave(200 * megabyte)
 	s.round()
 	works("with room again")
+}
+
+// Quotas together may be more than the disk has. Who is within its quota then must not take what the others need.
+func TestAProjectWithinItsQuotaLeavesTheOthersTheirShares(t *testing.T) {
+	t.Parallel()
+	s := newSite(t, databackend.DriverDatabase)
+	const insert = `INSERT INTO notes (tsp, device_key, authid, seq, text) SELECT now(), 7, 'x', extract(epoch FROM clock_timestamp()) * 1e6, ''`
+	logins := map[wire.Key]provision.Credentials{}
+	for _, project := range []wire.Key{plantA, plantB} {
+		c, err := s.prov.Credentials(t.Context(), realm(project))
+		if err != nil {
+			t.Fatal(err)
+		}
+		logins[project] = c
+	}
+	s.round()
+	const mine = 12 * megabyte
+	s.of(125*megabyte + mine)
+	if left := s.quotas.Left(); left.Over() < 180*megabyte || left.Tight {
+		t.Errorf("who owns the server sees %+v", left)
+	}
+	fill := func(project wire.Key) (err error) {
+		for s.quotas.Use(project).Used() < mine && err == nil {
+			s.quotas.Look(t.Context())
+			err = s.bulk(project, 400)
+		}
+		return err
+	}
+	if err := fill(plantA); errs.KindOf(err) != wire.Unavailable || s.quotas.Use(plantA).Used() < mine/2 {
+		t.Fatalf("one that takes what is there has %+v: %v", s.quotas.Use(plantA), err)
+	}
+	if left := s.quotas.Left(); left.Short || !left.Tight {
+		t.Fatalf("it left %+v", left)
+	}
+	s.round()
+	if err := s.asLogin(logins[plantA], insert); err == nil || !strings.Contains(err.Error(), "permission denied") {
+		t.Errorf("by a login it goes on: %v", err)
+	}
+	if err := s.quotas.Spare(plantA); errs.KindOf(err) != wire.Unavailable {
+		t.Errorf("recordings and exports of it go on: %v", err)
+	}
+	for s.quotas.Use(plantB).Used() < mine/5 { // of a quarter
+		s.quotas.Look(t.Context())
+		if err := errors.Join(s.bulk(plantB, 400), s.asLogin(logins[plantB], insert), s.quotas.Spare(plantB)); err != nil {
+			t.Fatalf("a neighbour that has %d: %v", s.quotas.Use(plantB).Used(), err)
+		}
+	}
+	if err := fill(plantB); errs.KindOf(err) != wire.Unavailable {
+		t.Errorf("beyond its share the neighbour goes on: %v", err)
+	}
+	s.of(500 * megabyte)
+	s.round()
+	if err := errors.Join(s.one(plantA), s.one(plantB), s.asLogin(logins[plantA], insert)); err != nil || s.quotas.Left().Over() != 0 {
+		t.Errorf("with room for all quotas, %+v: %v", s.quotas.Left(), err)
+	}
 }
 
 func TestAQuotaThatIsNoneIsRefusedAndChangesNothing(t *testing.T) {

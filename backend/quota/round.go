@@ -77,11 +77,17 @@ func (q *Quotas) Round(ctx context.Context) error {
 		q.failures.Add(1)
 		return errors.Join(err, q.noteAll(ctx))
 	}
-	if _, short := q.Room(); short { // logins are what still writes: they go first, and what they have written is measured later
+	left := q.Left()
+	if left.Short { // logins are what still writes: they go first, and what they have written is measured later
 		return errors.Join(q.closeTables(ctx, places), q.noteAll(ctx))
 	}
+	var closed error
+	if left.Tight { // the same, of those who are known to be beyond their shares
+		closed = q.closeTables(ctx, places)
+	}
 	measured := round{q, places, exported}.measureAll(ctx)
-	return errors.Join(measured, q.noteAll(ctx), q.closeTables(ctx, places))
+	q.Look(ctx) // what was measured may change the shares
+	return errors.Join(closed, measured, q.noteAll(ctx), q.closeTables(ctx, places))
 }
 
 func (q *Quotas) noteAll(ctx context.Context) error {
@@ -92,14 +98,23 @@ func (q *Quotas) noteAll(ctx context.Context) error {
 	return errors.Join(failed...)
 }
 
-// closeTables closes what logins write into where the project, or the disk, is full, and opens it where that is no longer so.
+// closeTables closes what logins write into where the project, or the disk for it, is full, and opens it where that is no
+// longer so. It may be asked twice with the same places.
 func (q *Quotas) closeTables(ctx context.Context, places []Place) error {
-	_, short := q.Room()
+	left := q.Left()
 	var failed []error
-	for _, p := range places {
-		if full := short || q.account(p.Project).full(); full != p.ReadOnly || p.Mixed {
-			failed = append(failed, q.Tables.SetReadOnly(ctx, p.Project, full))
+	for i := range places {
+		p := &places[i]
+		a := q.account(p.Project)
+		full := left.Short || a.full() || left.Tight && a.crowds(q.Elsewhere, p.ReadOnly)
+		if full == p.ReadOnly && !p.Mixed {
+			continue
 		}
+		err := q.Tables.SetReadOnly(ctx, p.Project, full)
+		if err == nil {
+			p.ReadOnly, p.Mixed = full, false
+		}
+		failed = append(failed, err)
 	}
 	return errors.Join(failed...)
 }

@@ -49,15 +49,27 @@ type site struct {
 	mu   sync.Mutex // guards what follows
 	now  time.Time
 	left int64 // on the disk; less than none: nobody knows
+	size int64 // of the disk, from which what the projects have is taken; 0: left is left
 }
 
 func (s *site) free() (int64, error) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
+	if s.size > 0 {
+		return s.size - s.quotas.Use(plantA).Used() - s.quotas.Use(plantB).Used(), nil
+	}
 	if s.left < 0 {
 		return 0, errBeyondReach
 	}
 	return s.left, nil
+}
+
+// of gives the disk a size, which is noticed.
+func (s *site) of(bytes int64) {
+	s.mu.Lock()
+	s.size = bytes
+	s.mu.Unlock()
+	s.quotas.Look(s.t.Context())
 }
 
 // leave has the disk have so much left, which is noticed.
@@ -144,7 +156,7 @@ const (
 
 func newSite(t *testing.T, driver databackend.Driver) *site {
 	t.Helper()
-	s := &site{t: t, database: dbtest.New(t), dir: t.TempDir(), now: time.Now()}
+	s := &site{t: t, database: dbtest.New(t), dir: t.TempDir(), now: time.Now(), left: 1 << 40}
 	s.prov = dbtest.NewProvisioner(t, s.database, func(c *provision.Config) { c.Driver, c.Now = driver, s.Now })
 	s.tables, s.writer = &tables{Provisioner: s.prov}, &writer{Writer: db.NewIngest(s.prov)}
 	var err error

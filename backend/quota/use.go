@@ -80,6 +80,7 @@ func (q *Quotas) Set(ctx context.Context, by audit.Actor, project wire.Key, byte
 	}
 	a := q.account(project)
 	a.allow(bytes, q.Default)
+	q.Look(ctx)
 	q.Wake()
 	return a.use(project), nil
 }

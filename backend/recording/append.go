@@ -26,8 +26,10 @@ func (r *Recordings) Append(ctx context.Context, by Device, c wire.RecordingChun
 	if h := p.Head; h.Project != by.Project || h.Device != by.Key || h.Serial != by.Serial {
 		return r.refuse(ctx, by, p, errs.E(wire.Denied, "the chunk is of another device"))
 	}
-	if r.Short != nil && r.Short() {
-		return errs.E(wire.Unavailable, "the server is short of disk space: nothing is recorded until there is more")
+	if r.Spare != nil {
+		if err := r.Spare(by.Project); err != nil {
+			return errs.As(wire.Unavailable, err, "the server is short of disk space: nothing is recorded until there is more")
+		}
 	}
 	if p.Head.Sequence == 0 {
 		err = r.begin(ctx, p)

@@ -133,15 +133,15 @@ type Sealer interface {
 	Open(sealed []byte, context string) (secret.Value, error)
 }
 
-// Config is what Recordings need; all of it is required but Refusals and Short.
+// Config is what Recordings need; all of it is required but Refusals and Spare.
 type Config struct {
 	Store    Store
 	Sealer   Sealer
 	Refusals audit.Noter // nil: refused chunks are not put on record
 	Quota    Quota
 	Keep     time.Duration // from the last chunk on
-	// Short tells that the disk has too little left for more; nil: it never has.
-	Short func() bool
+	// Spare fails where the disk has too little left for more of a project; nil: it never has.
+	Spare func(project wire.Key) error
 	Log   *slog.Logger
 	Now   func() time.Time
 }

@@ -43,6 +43,13 @@ type stage struct {
 	tunnel  remote.Tunnel
 }
 
+func (s *stage) spare(project wire.Key) error {
+	if s.short.Load() {
+		return errs.E(wire.Unavailable, "no room for %s", project)
+	}
+	return nil
+}
+
 func newStage(t *testing.T) *stage {
 	t.Helper()
 	d := dbtest.New(t).DB
@@ -61,7 +68,7 @@ func newStage(t *testing.T) *stage {
 	}
 	s.Recordings = recording.New(recording.Config{
 		Store: s.store, Sealer: keys, Quota: recording.Quota{Project: 40_000, Device: 30_000}, Keep: time.Hour, Log: slog.New(slog.DiscardHandler),
-		Now: func() time.Time { return s.now }, Short: s.short.Load,
+		Now: func() time.Time { return s.now }, Spare: s.spare,
 	})
 	s.open("T1")
 	return s

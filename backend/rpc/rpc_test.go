@@ -2,6 +2,7 @@ package rpc_test
 
 import (
 	"fmt"
+	"os"
 	"strings"
 	"testing"
 
@@ -298,6 +299,12 @@ func TestAnExportHasWhatWaitedOnDiskAndForgettingLeavesNothing(t *testing.T) {
 	s := newStage(t)
 	mustAppend(t, s.asDevice(t, one), "metrics", wire.Row{"tsp": 1767225600000, "n": 42, "text": "a,b"})
 	s.apply(directory(deviceRealm)) // as uninstalling does: the realm goes first
+	s.backends.Spare = func(project wire.Key) error { return errs.E(wire.Unavailable, "no room for %s", project) }
+	_, err := s.backends.Export(t.Context(), dataRealm, []byte(template))
+	if left, errDir := os.ReadDir(s.backends.Exports); errs.KindOf(err) != wire.Unavailable || errDir != nil || len(left) != 0 {
+		t.Errorf("an export that the disk has no room for left %v: %v (%v)", left, err, errDir)
+	}
+	s.backends.Spare = nil
 	where, err := s.backends.Export(t.Context(), dataRealm, []byte(template))
 	if err != nil {
 		t.Fatal(err)

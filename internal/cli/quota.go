@@ -28,10 +28,14 @@ func shareText(s httpapi.ProjectStorage) string {
 }
 
 func storageRows(s httpapi.ProjectStorage) [][]string {
-	return [][]string{
+	rows := [][]string{
 		{"project", s.Project}, {"quota", quotaText(s)}, {"used", size(s.UsedBytes)}, {"share", shareText(s)}, {"level", s.Level},
 		{"tables", size(s.TableBytes)}, {"on disk", size(s.DiskBytes)}, {"since", size(s.SinceBytes)}, {"measured", when(s.MeasuredAt)},
 	}
+	if s.OverBytes > 0 {
+		rows = append(rows, []string{"warning", "all quotas together are " + size(s.OverBytes) + " more than the disk can hold"})
+	}
+	return rows
 }
 
 func (inv *invocation) quotaCommand() *cobra.Command {

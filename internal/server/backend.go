@@ -70,7 +70,7 @@ func (s *Server) makeData(ctx context.Context, keyring *secret.Keyring) error {
 	history := db.NewHistory(s.prov)
 	s.data = &data{
 		backends: &databackend.Backends{
-			Provisioner: s.prov, Templates: templates{s.store}, Ingest: s.ingest, Tables: history, Exports: s.file("exports"),
+			Provisioner: s.prov, Templates: templates{s.store}, Ingest: s.ingest, Tables: history, Exports: s.file("exports"), Spare: s.quotas.Spare,
 		},
 		prov: s.prov, history: history, address: addressOf(string(s.url.Reveal())),
 	}

@@ -16,7 +16,7 @@ import (
 func (s *Server) makeQuotas(ctx context.Context) (err error) {
 	s.quotas, err = quota.New(quota.Config{
 		Store: db.NewQuotas(s.db), Tables: s.prov, Disk: onDisk{s}, Default: s.options.Config.Storage.Quota, Log: s.log, Now: time.Now,
-		Free: s.freeBytes, MinFree: s.options.Config.Storage.MinFree,
+		Free: s.freeBytes, MinFree: s.options.Config.Storage.MinFree, Elsewhere: s.cluster == nil,
 	})
 	if err != nil {
 		return err
@@ -43,12 +43,6 @@ func (s *Server) freeBytes() (least int64, err error) {
 	return least, nil
 }
 
-// short tells that the disk has less left than it should.
-func (s *Server) short() bool {
-	_, short := s.quotas.Room()
-	return short
-}
-
 // onDisk asks the data backends, which are made after those who ask.
 type onDisk struct{ server *Server }
 
@@ -67,6 +61,9 @@ var (
 	shareMetric    = prometheus.NewDesc("bulkhead_storage_used_ratio", "Share of the storage quota that a project has used, of those that have used 80 % or more.", []string{"project"}, nil)
 	refusedMetric  = prometheus.NewDesc("bulkhead_storage_refused_total", "Submissions of rows that were refused because a project's storage quota was used up.", nil, nil)
 	freeMetric     = prometheus.NewDesc("bulkhead_storage_free_bytes", "Bytes that the server's disk has left, on the fullest of them; 0 where nobody looks.", nil, nil)
+	capacityMetric = prometheus.NewDesc("bulkhead_storage_capacity_bytes", "Bytes that all projects can have together on the server's disk, with what they have; 0 where nobody looks.", nil, nil)
+	grantedMetric  = prometheus.NewDesc("bulkhead_storage_granted_bytes", "Bytes that the storage quotas of all projects grant together. Above the capacity, a project is sure of its share of half the capacity only.", nil, nil)
+	tightMetric    = prometheus.NewDesc("bulkhead_storage_tight", "1 while rows of projects beyond their shares are refused, for the others need what the disk has left.", nil, nil)
 	shortMetric    = prometheus.NewDesc("bulkhead_storage_short", "1 while the disk has less left than storage.min_free, so that rows of all projects are refused.", nil, nil)
 	failuresMetric = prometheus.NewDesc("bulkhead_storage_measurement_failures_total", "Measurements of what projects store that failed.", nil, nil)
 )
@@ -90,12 +87,16 @@ func (m storageMetrics) Collect(to chan<- prometheus.Metric) {
 	}
 	to <- prometheus.MustNewConstMetric(storedMetric, prometheus.GaugeValue, stored)
 	to <- prometheus.MustNewConstMetric(refusedMetric, prometheus.CounterValue, refused)
-	free, short := m.quotas.Room()
-	shortly := 0.0
-	if short {
-		shortly = 1
+	left := m.quotas.Left()
+	for desc, bytes := range map[*prometheus.Desc]int64{freeMetric: left.Free, capacityMetric: left.Capacity, grantedMetric: left.Granted} {
+		to <- prometheus.MustNewConstMetric(desc, prometheus.GaugeValue, float64(bytes))
 	}
-	to <- prometheus.MustNewConstMetric(freeMetric, prometheus.GaugeValue, float64(free))
-	to <- prometheus.MustNewConstMetric(shortMetric, prometheus.GaugeValue, shortly)
+	for desc, is := range map[*prometheus.Desc]bool{tightMetric: left.Tight, shortMetric: left.Short} {
+		value := 0.0
+		if is {
+			value = 1
+		}
+		to <- prometheus.MustNewConstMetric(desc, prometheus.GaugeValue, value)
+	}
 	to <- prometheus.MustNewConstMetric(failuresMetric, prometheus.CounterValue, float64(m.quotas.Failures()))
 }

@@ -13,6 +13,6 @@ func (s *Server) makeRecordings() {
 	s.recordings = recording.New(recording.Config{
 		Store: db.NewRecordings(s.db), Sealer: s.sealer,
 		Quota: recording.Quota{Project: limits.ProjectQuota, Device: limits.DeviceQuota}, Keep: time.Duration(limits.KeepDays) * 24 * time.Hour,
-		Log: s.log, Now: time.Now, Short: s.short,
+		Log: s.log, Now: time.Now, Spare: s.quotas.Spare,
 	})
 }
