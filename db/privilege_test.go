@@ -304,11 +304,12 @@ func TestAChangeByWhomeverIsFollowedWithinASecond(t *testing.T) {
 	group.Go(live.Run)
 	defer group.Stop()
 	press := privilege.DeviceAsset(d.project, d.press)
+	now := time.Now
 	until := func(want bool, flag wire.Flag, who wire.Key, change func()) {
 		t.Helper()
 		change()
 		limit := time.After(time.Minute)
-		for live.Snapshot().May(privilege.Subject{Key: who}, flag, press, time.Now()) != want {
+		for live.Snapshot().May(privilege.Subject{Key: who}, flag, press, now()) != want {
 			select {
 			case <-told:
 			case <-limit:
@@ -331,16 +332,19 @@ func TestAChangeByWhomeverIsFollowedWithinASecond(t *testing.T) {
 	until(true, wire.DeviceWrite, d.bob, func() { d.sql(`INSERT INTO project_default VALUES ($1, '{device.write}')`, d.project) })
 	until(false, wire.DeviceWrite, d.bob, func() { d.sql(`UPDATE principal SET suspended = true WHERE key = $1`, d.bob) })
 	until(true, wire.DeviceWrite, d.bob, func() { d.sql(`UPDATE principal SET suspended = false WHERE key = $1`, d.bob) })
+	ends := time.Now().Add(3 * time.Second)
+	now = func() time.Time { return ends.Add(-time.Millisecond) } // when it is granted still, however long it takes to be known
 	until(true, wire.DeviceTunnel, d.bob, func() {
 		_, err := d.g.Give(t.Context(), by(d.ann), granting.Request{
-			Principal: d.bob, Asset: press, Flags: []wire.Flag{wire.DeviceTunnel}, Until: time.Now().Add(700 * time.Millisecond),
+			Principal: d.bob, Asset: press, Flags: []wire.Flag{wire.DeviceTunnel}, Until: ends,
 		})
 		if err != nil {
 			t.Fatal(err)
 		}
 	})
+	now = time.Now
 	limit := time.After(time.Minute)
-	for live.Snapshot().May(privilege.Subject{Key: d.bob}, wire.DeviceTunnel, press, time.Now()) {
+	for live.Snapshot().May(privilege.Subject{Key: d.bob}, wire.DeviceTunnel, press, now()) {
 		select {
 		case <-told: // a grant that ends is told of, although nothing changed in the database
 		case <-limit:

@@ -16,7 +16,7 @@ import (
 )
 
 // soon is less than peers have that do not answer, and more than anything takes that does not wait for them.
-const soon = 8 * time.Second
+const soon = patience
 
 // within fails where f waits for peers.
 func within(t *testing.T, what string, f func()) {

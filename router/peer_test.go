@@ -2,6 +2,7 @@ package router_test
 
 import (
 	"errors"
+	"fmt"
 	"net"
 	"net/http"
 	"testing"
@@ -38,13 +39,22 @@ func (s *stage) dial(t *testing.T, f message.Format) *peer {
 
 func (s *stage) dialAs(t *testing.T, f message.Format, batched bool) *peer {
 	t.Helper()
+	p, err := s.tryDial(t, f, batched)
+	if err != nil {
+		t.Fatalf("dial: %v", err)
+	}
+	return p
+}
+
+func (s *stage) tryDial(t *testing.T, f message.Format, batched bool) (*peer, error) {
+	t.Helper()
 	d := websocket.Dialer{TLSClientConfig: s.tls(), Subprotocols: []string{message.Subprotocol(f, batched)}, HandshakeTimeout: patience}
 	ws, response, err := d.Dial("wss://"+s.addr+"/ws", http.Header{})
 	if err != nil {
-		t.Fatalf("dial: %v (%v)", err, response)
+		return nil, fmt.Errorf("%w (%v)", err, response)
 	}
 	t.Cleanup(func() { _ = ws.Close() })
-	return &peer{t: t, ws: ws, format: f, batched: batched}
+	return &peer{t: t, ws: ws, format: f, batched: batched}, nil
 }
 
 func (p *peer) kind() int {
@@ -96,6 +106,14 @@ func (p *peer) next() (message.Message, error) {
 	}
 	p.pending = rest
 	return message.Decode(p.format, one)
+}
+
+// pong has the peer answer pings, and not read what else comes.
+func (p *peer) pong() {
+	go func() { // ends with the connection
+		for _, _, err := p.ws.NextReader(); err == nil; _, _, err = p.ws.NextReader() {
+		}
+	}()
 }
 
 // expect gives the next message, which has to be an M.

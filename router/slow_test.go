@@ -2,7 +2,11 @@ package router_test
 
 import (
 	"context"
+	"errors"
 	"fmt"
+	"io"
+	"os"
+	"runtime"
 	"strings"
 	"testing"
 	"time"
@@ -167,22 +171,23 @@ func TestACallerThatDoesNotReadDoesNotBlockASharedCallee(t *testing.T) {
 
 func TestADeadPeerIsNoticed(t *testing.T) {
 	t.Parallel()
-	s := newStage(t, router.Config{Limits: transport.Limits{PingEvery: 200 * time.Millisecond}})
+	s := newStage(t, router.Config{Limits: transport.Limits{PingEvery: time.Second}})
 	dead, live := s.device(t, message.JSON, a1), s.device(t, message.JSON, a2)
-	pings := make(chan struct{}, 100)
-	live.ws.SetPingHandler(func(data string) error {
-		pings <- struct{}{}
-		return live.ws.WriteControl(10, []byte(data), time.Now().Add(patience))
-	})
-	go func() { _, _, _ = live.ws.ReadMessage() }()
-	for range 6 {
-		<-pings
+	live.pong()
+	below := dead.ws.NetConn() // what reads the frames in it would answer
+	_ = below.SetReadDeadline(time.Now().Add(patience))
+	if _, err := io.Copy(io.Discard, below); errors.Is(err, os.ErrDeadlineExceeded) {
+		t.Fatalf("it was kept for %v", patience)
 	}
-	list, err := s.Sessions(realmA.Name())
-	if err != nil || len(list) != 1 || list[0].AuthID != string(a2.Serial) {
-		t.Errorf("the dead peer is there: %v %v", list, err)
+	for deadline := time.Now().Add(patience); ; runtime.Gosched() {
+		list, err := s.Sessions(realmA.Name())
+		if err == nil && len(list) == 1 && list[0].AuthID == string(a2.Serial) {
+			return
+		}
+		if err != nil || time.Now().After(deadline) {
+			t.Fatalf("there are %v %v", list, err)
+		}
 	}
-	dead.broken()
 }
 
 // F5

@@ -66,6 +66,7 @@ func newStage(t *testing.T, c router.Config, limits ...transport.GuardLimits) *s
 	if c.Logger == nil {
 		c.Logger = slog.New(slog.NewTextHandler(io.Discard, nil))
 	}
+	unhurried(&c.Limits)
 	r, err := router.New(c)
 	if err != nil {
 		t.Fatal(err)
@@ -94,6 +95,15 @@ func newStage(t *testing.T, c router.Config, limits ...transport.GuardLimits) *s
 		<-served
 	})
 	return &stage{Router: r, addr: l.Addr().String(), roots: roots, guard: g}
+}
+
+// unhurried gives honest peers the time that they need on a machine that is busy, where a test does not say how much they have.
+func unhurried(l *transport.Limits) {
+	for d, enough := range map[*time.Duration]time.Duration{&l.TLSHandshake: patience, &l.Handshake: patience, &l.Write: 2 * patience} {
+		if *d == 0 {
+			*d = enough
+		}
+	}
 }
 
 func (s *stage) tls() *tls.Config { return &tls.Config{RootCAs: s.roots, ServerName: "localhost"} }

@@ -148,7 +148,7 @@ func await(t *testing.T, what string, done func() bool) {
 	t.Helper()
 	tick := time.NewTicker(2 * time.Millisecond)
 	defer tick.Stop()
-	deadline := time.After(20 * time.Second)
+	deadline := time.After(time.Minute)
 	for !done() {
 		select {
 		case <-tick.C:
@@ -203,7 +203,7 @@ func next(t *testing.T, c <-chan wampx.Event) wampx.Event {
 	select {
 	case e := <-c:
 		return e
-	case <-time.After(20 * time.Second):
+	case <-time.After(time.Minute):
 		t.Fatal("no event")
 		return wampx.Event{}
 	}

@@ -61,7 +61,7 @@ func exec1(t *testing.T, c *Cluster, sql string, result any) {
 // connect retries, because a server that was killed is started again a moment later.
 func connect(t *testing.T, c *Cluster) *pgx.Conn {
 	t.Helper()
-	ctx, cancel := context.WithTimeout(t.Context(), 30*time.Second)
+	ctx, cancel := context.WithTimeout(t.Context(), time.Minute)
 	defer cancel()
 	for {
 		conn, err := pgx.Connect(ctx, c.URL())

@@ -42,7 +42,7 @@ func holder(t *testing.T, dir string) (*exec.Cmd, int) {
 
 func awaitExit(t *testing.T, pid int) {
 	t.Helper()
-	ctx, cancel := context.WithTimeout(t.Context(), 20*time.Second)
+	ctx, cancel := context.WithTimeout(t.Context(), time.Minute)
 	defer cancel()
 	for !errors.Is(syscall.Kill(pid, 0), syscall.ESRCH) && !zombie(pid) {
 		if !sleep(ctx, 5*time.Millisecond) {

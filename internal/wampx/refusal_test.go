@@ -91,9 +91,9 @@ func TestARouterThatAnswersPingsIsKept(t *testing.T) {
 		s.send(wamp.GOODBYE, wamp.Dict{}, wamp.ErrGoodbyeAndOut)
 	})
 	c := config(srv)
-	c.PingInterval = 100 * time.Millisecond
+	c.PingInterval = 500 * time.Millisecond
 	s := dial(t, c)
-	for range 5 { // well beyond the silence that would end it
+	for range 4 { // beyond the silence that would end it
 		select {
 		case <-pings:
 		case <-s.Done():

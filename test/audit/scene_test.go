@@ -86,7 +86,7 @@ func (s *scene) start() {
 
 func (s *scene) stop() {
 	s.t.Helper()
-	ctx, cancel := context.WithTimeout(context.Background(), 20*time.Second)
+	ctx, cancel := context.WithTimeout(context.Background(), time.Minute)
 	defer cancel()
 	if err := s.server.Stop(ctx); err != nil {
 		s.t.Error(err)

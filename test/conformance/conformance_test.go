@@ -159,7 +159,7 @@ func reflects(kind string) aspect {
 }
 
 // patience is how long something may take that must come.
-const patience = 10 * time.Second
+const patience = time.Minute
 
 // page is where the table stands, between these lines.
 const (

@@ -300,7 +300,7 @@ func (a *aviary) form(path, text string) {
 
 func (a *aviary) get(url string) string {
 	a.t.Helper()
-	client := http.Client{Timeout: 20 * time.Second}
+	client := http.Client{Timeout: time.Minute}
 	response, err := client.Get(url)
 	if err != nil {
 		a.t.Fatal(err)

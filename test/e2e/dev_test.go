@@ -244,7 +244,7 @@ func suspend(t *testing.T, d *runningDev, p dev.ReadyProject) {
 		t.Fatal("the device is not there to begin with")
 	}
 	d.site.run(t, "bulkhead", "device", "suspend", device)
-	until(t, 10*time.Second, "the end of its session", func() bool { return online() == 0 })
+	until(t, time.Minute, "the end of its session", func() bool { return online() == 0 })
 	d.site.run(t, "bulkhead", "device", "resume", device)
 	until(t, time.Minute, "the device's return", func() bool { return online() > 0 })
 }
@@ -290,7 +290,7 @@ func TestAKilledServerLeavesNobodyBehindAndTheNextStartRepairsIt(t *testing.T) {
 	}
 	d.awaitEnd(t)
 	for _, pid := range d.ready.PIDs.Agents {
-		until(t, 30*time.Second, "the end of agent "+strconv.Itoa(pid), func() bool { return !alive(pid) })
+		until(t, time.Minute, "the end of agent "+strconv.Itoa(pid), func() bool { return !alive(pid) })
 	}
 	again := s.start(t)
 	found := false

@@ -24,7 +24,7 @@ import (
 func TestMain(m *testing.M) { goleak.VerifyTestMain(dbtest.Main(m)) }
 
 // lineTimeout bounds one line of the table; only a fault takes that long.
-const lineTimeout = 20 * time.Second
+const lineTimeout = time.Minute
 
 var serializers = map[string]wampx.Serializer{"json": wampx.JSON, "msgpack": wampx.MessagePack, "cbor": wampx.CBOR}
 

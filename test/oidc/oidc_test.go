@@ -114,7 +114,7 @@ func newBrowser(t *testing.T, ca string) *browser {
 	}
 	transport := &http.Transport{TLSClientConfig: &tls.Config{RootCAs: roots}}
 	t.Cleanup(transport.CloseIdleConnections)
-	return &browser{t: t, http: &http.Client{Transport: transport, Jar: jar, Timeout: 20 * time.Second, CheckRedirect: func(next *http.Request, _ []*http.Request) error {
+	return &browser{t: t, http: &http.Client{Transport: transport, Jar: jar, Timeout: time.Minute, CheckRedirect: func(next *http.Request, _ []*http.Request) error {
 		if strings.HasPrefix(next.URL.String(), publicURL) {
 			return http.ErrUseLastResponse // it has come back to us
 		}

@@ -184,7 +184,7 @@ func (s *stage) dial(change func(http.Header)) (*page, *http.Response, error) {
 		return nil, response, err
 	}
 	s.t.Cleanup(func() { _ = ws.Close() })
-	_ = ws.SetReadDeadline(time.Now().Add(30 * time.Second))
+	_ = ws.SetReadDeadline(time.Now().Add(time.Minute))
 	return &page{ws, s.t}, response, nil
 }
 
@@ -464,7 +464,7 @@ func TestAShellEndsWithItsPage(t *testing.T) {
 	_ = p.Close()
 	select {
 	case <-ended:
-	case <-time.After(20 * time.Second):
+	case <-time.After(time.Minute):
 		t.Error("the shell goes on without its page")
 	}
 }
