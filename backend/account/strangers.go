@@ -7,12 +7,12 @@ import (
 
 	"golang.org/x/time/rate"
 
-	"bulkhead/backend/account/throttle"
 	"bulkhead/internal/errs"
+	"bulkhead/internal/network"
 	"bulkhead/wire"
 )
 
-// Limits of credentials that open nothing, from one address; from a wide network throttle.Wide times as many.
+// Limits of credentials that open nothing, from one address; from a wide network network.Wide times as many.
 const (
 	wrongRate   = 5 // a second
 	wrongBurst  = 50
@@ -43,9 +43,8 @@ func (s *strangers) admit(id, address string) error {
 	if _, right := s.right[id]; right {
 		return nil
 	}
-	own, wide := throttle.NetworksOf(address)
-	for _, network := range []netip.Prefix{own, wide} {
-		if l, ok := s.wrong[network]; ok && l.TokensAt(s.now()) < 1 {
+	for of := range network.OfText(address).Each() {
+		if l, ok := s.wrong[of]; ok && l.TokensAt(s.now()) < 1 {
 			return errWrong
 		}
 	}
@@ -56,21 +55,19 @@ func (s *strangers) admit(id, address string) error {
 func (s *strangers) fail(address string) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	own, wide := throttle.NetworksOf(address)
-	s.count(own, 1)
-	if wide.IsValid() {
-		s.count(wide, throttle.Wide)
+	for of, times := range network.OfText(address).Each() {
+		s.count(of, times)
 	}
 }
 
 // count is called with mu held.
-func (s *strangers) count(network netip.Prefix, share int) {
+func (s *strangers) count(of netip.Prefix, share int) {
 	now := s.now()
-	l, ok := s.wrong[network]
+	l, ok := s.wrong[of]
 	if !ok {
 		shed(s.wrong, maxNetworks, func(l *rate.Limiter) bool { return l.TokensAt(now) >= float64(l.Burst()) })
 		l = rate.NewLimiter(rate.Limit(wrongRate*share), wrongBurst*share)
-		s.wrong[network] = l
+		s.wrong[of] = l
 	}
 	l.AllowN(now, 1)
 }

@@ -17,7 +17,7 @@ const module = "bulkhead/"
 
 // rows are the layers from the bottom up; a folder stands for all below it that no longer entry names.
 var rows = [][]string{
-	{"wire", "internal/secret", "internal/lifecycle", "internal/heap", "internal/slack", "internal/lines", "web", "configs", "internal/cast"},
+	{"wire", "internal/secret", "internal/lifecycle", "internal/heap", "internal/slack", "internal/lines", "internal/network", "web", "configs", "internal/cast"},
 	{"internal/errs", "internal/logkey"},
 	{"realms", "router/message", "backend/privilege", "backend/audit", "internal/config", "internal/mux", "internal/wampx", "internal/localca"},
 	{"router/core", "router/transport", "router/authn", "router/gateway", "agent/state", "agent/metrics", "agent/tunnel",
@@ -34,7 +34,7 @@ var sameRow = map[string][]string{
 	"backend/audit/ledger":           {"backend/audit"},                                // proofs are of entries
 	"backend/audit/sequencer":        {"backend/audit", "backend/audit/ledger"},        // it orders entries into logs
 	"router/transport":               {"router/core"},                                  // a transport is the outlet of the sessions that the core routes to
-	"backend/account/devicegrant":    {"backend/account", "backend/account/throttle"},  // an approval is somebody's, as that package proved them; networks are counted alike
+	"backend/account/devicegrant":    {"backend/account"},                              // an approval is somebody's, as that package proved them
 	"backend/account/oidc":           {"backend/account"},                              // what a provider vouches for is an identity of that package
 	"backend/account/password/apart": {"backend/account/password"},                     // it does that package's work in another process
 	"db":                             {"db/migrations"},                                // the migrations are files embedded beside the code that runs them

@@ -10,15 +10,17 @@ import (
 	"sync"
 	"syscall"
 	"time"
+
+	"bulkhead/internal/network"
 )
 
 // GuardLimits bound how many connections a listener keeps. A zero field means its default.
 type GuardLimits struct {
 	// PerNetwork is how many one address, or one IPv6 /64, may have. Default: a quarter of the file descriptors. An IPv6 /48,
-	// which one customer may have as a whole, may have wide times as many.
+	// which one customer may have as a whole, may have network.Wide times as many.
 	PerNetwork int
-	// PerSecond is how many new ones an address, or one IPv6 /64, may open in a second, on the average of ten; an IPv6 /48 wide
-	// times as many. Those from this machine are not counted. Default: any number.
+	// PerSecond is how many new ones an address, or one IPv6 /64, may open in a second, on the average of ten; an IPv6 /48
+	// network.Wide times as many. Those from this machine are not counted. Default: any number.
 	PerSecond int
 	// Pending is how many may be open without having joined or made a request; one address, or one IPv6 /48, may have half of
 	// them, and where all are there, the oldest of who has most gives way to who comes, so that few cannot keep all others
@@ -57,8 +59,6 @@ type held struct{ open, pending int }
 const (
 	// leastShare is how many pending connections any network may have, if the limit for all is so high.
 	leastShare = 16
-	// wide is how many times what one address may, an IPv6 /48 may: behind it may be many customers of a provider.
-	wide = 10
 	// window is how long new connections are counted.
 	window = 10 * time.Second
 	// maxVictims is how many of the oldest are looked at to find the one that gives way.
@@ -80,7 +80,7 @@ func (g *Guard) Accept() (net.Conn, error) {
 		if err != nil {
 			return nil, err
 		}
-		entered := &guarded{Conn: c, guard: g, from: networksOf(c.RemoteAddr()), at: time.Now(), pending: true}
+		entered := &guarded{Conn: c, guard: g, from: network.Of(addrPort(c.RemoteAddr()).Addr()), at: time.Now(), pending: true}
 		away, reason := g.enter(entered)
 		if away != nil {
 			g.refused("too_many_pending")
@@ -97,47 +97,28 @@ func (g *Guard) Accept() (net.Conn, error) {
 	}
 }
 
-// networks are those that count the connection.
-func (c *guarded) networks() []netip.Prefix {
-	if c.from[1].IsValid() {
-		return c.from[:]
-	}
-	return c.from[:1]
-}
-
-// networksOf gives the network of an address, and the one around it that counts too; both are zero where there is none.
-func networksOf(a net.Addr) (from [2]netip.Prefix) {
-	from[0] = NetworkOf(a)
-	if from[0].Addr().Is6() {
-		from[1], _ = from[0].Addr().Prefix(48) // the bits are within the address
-	}
-	return from
-}
-
 // enter counts a connection, or gives the reason why it is one too many. Where another gives way to it, that is to be closed.
 func (g *Guard) enter(c *guarded) (away *guarded, reason string) {
 	g.mu.Lock()
 	defer g.mu.Unlock()
-	most := g.limits.PerNetwork
-	for _, from := range c.networks() {
+	for from, times := range c.from.Each() {
 		of := g.network[from]
-		if from.IsValid() && (of.open >= most || of.pending >= max(leastShare, g.limits.Pending/2)) {
+		if from.IsValid() && (of.open >= g.limits.PerNetwork*times || of.pending >= max(leastShare, g.limits.Pending/2)) {
 			return nil, "too_many_from_network"
 		}
-		most *= wide
 	}
 	if g.tooFast(c) {
 		return nil, "too_fast_from_network"
 	}
 	if g.pending >= g.limits.Pending {
-		if away = g.victim(g.network[c.from[0]].pending); away == nil {
+		if away = g.victim(g.network[c.from.Own].pending); away == nil {
 			return nil, "too_many_pending"
 		}
 		away.settle() // its place is free
 	}
 	g.pending++
 	g.oldest.push(c)
-	for _, from := range c.networks() {
+	for from := range c.from.Each() {
 		of := g.network[from]
 		g.network[from] = held{of.open + 1, of.pending + 1}
 	}
@@ -146,20 +127,19 @@ func (g *Guard) enter(c *guarded) (away *guarded, reason string) {
 
 // tooFast counts a new connection where that is bounded, and tells whether there were too many lately. The guard is locked.
 func (g *Guard) tooFast(c *guarded) bool {
-	if g.limits.PerSecond <= 0 || !c.from[0].IsValid() || c.from[0].Addr().IsLoopback() {
+	if g.limits.PerSecond <= 0 || !c.from.Own.IsValid() || c.from.Own.Addr().IsLoopback() {
 		return false
 	}
 	if c.at.Sub(g.since) >= window {
 		g.since, g.opened = c.at, map[netip.Prefix]int{}
 	}
 	most := g.limits.PerSecond * int(window/time.Second)
-	for _, from := range c.networks() {
-		if g.opened[from] >= most {
+	for from, times := range c.from.Each() {
+		if g.opened[from] >= most*times {
 			return true
 		}
-		most *= wide
 	}
-	for _, from := range c.networks() {
+	for from := range c.from.Each() {
 		g.opened[from]++
 	}
 	return false
@@ -169,7 +149,7 @@ func (g *Guard) tooFast(c *guarded) bool {
 // that are more. The guard is locked.
 func (g *Guard) victim(than int) (found *guarded) {
 	for c, looked := g.oldest.first, 0; c != nil && looked < maxVictims; c, looked = c.next, looked+1 {
-		if n := g.network[c.from[0]].pending; n > than {
+		if n := g.network[c.from.Own].pending; n > than {
 			found, than = c, n
 		}
 	}
@@ -206,7 +186,7 @@ func (l *list) remove(c *guarded) {
 type guarded struct {
 	net.Conn
 	guard *Guard
-	from  [2]netip.Prefix // see networksOf
+	from  network.Networks
 	at    time.Time
 
 	// guarded by guard.mu
@@ -240,7 +220,7 @@ func (c *guarded) settle() {
 
 // count changes what its networks have. The guard is locked.
 func (c *guarded) count(change func(*held)) {
-	for _, from := range c.networks() {
+	for from := range c.from.Each() {
 		of := c.guard.network[from]
 		if change(&of); of.open > 0 {
 			c.guard.network[from] = of

@@ -11,6 +11,7 @@ import (
 	"time"
 
 	"bulkhead/internal/lifecycle"
+	"bulkhead/internal/network"
 	"bulkhead/router/message"
 )
 
@@ -221,18 +222,12 @@ func (l *Link) watched() bool {
 }
 
 func peerOf(conn net.Conn, c codec, state *tls.ConnectionState) Peer {
-	addr, network := addressOf(conn.RemoteAddr())
-	p := Peer{Addr: addr, Network: network, Protocol: c.name(), Details: codecDetails[c.index()]}
+	addr, from := addressOf(conn.RemoteAddr())
+	p := Peer{Addr: addr, Network: from, Protocol: c.name(), Details: codecDetails[c.index()]}
 	if state != nil && len(state.VerifiedChains) > 0 {
 		p.Certificate = state.VerifiedChains[0][0]
 	}
 	return p
-}
-
-// NetworkOf gives the part of an address that one party is likely to have for itself: an IPv4 address, or an IPv6 /64. It is
-// the zero Prefix for what has no IP address.
-func NetworkOf(a net.Addr) netip.Prefix {
-	return networkOf(addrPort(a).Addr())
 }
 
 // addressOf gives an address as text, and its network.
@@ -241,7 +236,7 @@ func addressOf(a net.Addr) (string, netip.Prefix) {
 	if !at.IsValid() {
 		return a.String(), netip.Prefix{}
 	}
-	return at.String(), networkOf(at.Addr())
+	return at.String(), network.Of(at.Addr()).Own
 }
 
 // addrPort is the zero AddrPort for what has no IP address.
@@ -252,16 +247,6 @@ func addrPort(a net.Addr) netip.AddrPort {
 	}
 	at, _ := netip.ParseAddrPort(a.String()) // the zero one is the answer
 	return netip.AddrPortFrom(at.Addr().Unmap(), at.Port())
-}
-
-func networkOf(ip netip.Addr) netip.Prefix {
-	ip = ip.WithZone("")
-	bits := ip.BitLen()
-	if ip.Is6() {
-		bits = 64
-	}
-	p, _ := ip.Prefix(bits) // bits is within the address
-	return p
 }
 
 // below gives the connection that TLS runs over.

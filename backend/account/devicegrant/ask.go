@@ -5,8 +5,8 @@ import (
 	"time"
 
 	"bulkhead/backend/account"
-	"bulkhead/backend/account/throttle"
 	"bulkhead/internal/errs"
+	"bulkhead/internal/network"
 	"bulkhead/internal/secret"
 	"bulkhead/wire"
 )
@@ -54,10 +54,9 @@ func (g *Grants) room(address string) (networks []netip.Prefix, room bool) {
 	if len(g.devices) >= maxWaiting/2 {
 		most = maxInCrowd
 	}
-	own, wide := throttle.NetworksOf(address)
-	networks, room = []netip.Prefix{own}, len(g.devices) < maxWaiting && g.held[own] < most
-	if wide.IsValid() {
-		networks, room = append(networks, wide), room && g.held[wide] < most*throttle.Wide
+	room = len(g.devices) < maxWaiting
+	for of, times := range network.OfText(address).Each() {
+		networks, room = append(networks, of), room && g.held[of] < most*times
 	}
 	return networks, room
 }

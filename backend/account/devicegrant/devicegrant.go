@@ -29,7 +29,7 @@ const (
 	SlowDown = 5 * time.Second
 
 	maxWaiting    = 10_000
-	maxPerNetwork = 20 // of one address, of a wide network throttle.Wide times as many
+	maxPerNetwork = 20 // of one address, of a wide network network.Wide times as many
 	// maxInCrowd takes its place where half of all that may wait do, so that few addresses do not fill the other half.
 	maxInCrowd = 2
 )

@@ -13,22 +13,20 @@ import (
 	"time"
 
 	"bulkhead/internal/errs"
+	"bulkhead/internal/network"
 	"bulkhead/wire"
 )
 
 // Limits are how many tries fail before one has to wait.
 type Limits struct {
 	Each    int           // of one name from one address
-	Address int           // of all names from one address, behind which may be an office; from a wide network Wide times as many
+	Address int           // of all names from one address, behind which may be an office; from a wide network network.Wide times as many
 	Window  time.Duration // in which they are counted, and the first wait
 	Longest time.Duration // wait
 }
 
 // Default is what people who mistype never meet.
 var Default = Limits{Each: 5, Address: 40, Window: 15 * time.Minute, Longest: 24 * time.Hour}
-
-// Wide is how many times what one address may, a wide network may: behind it may be many customers of a provider.
-const Wide = 10
 
 // maxCounts bounds each of the memories. When one is full, what has waited out goes first.
 const maxCounts = 100_000
@@ -53,7 +51,7 @@ type pair struct {
 
 // count is of tries that failed, or are on their way.
 type count struct {
-	share  int // of what one address may: 1, or Wide
+	share  int // of what one address may: 1, or network.Wide
 	failed int
 	since  time.Time
 	until  time.Time // who tries waits until then
@@ -83,13 +81,13 @@ type Try struct {
 // Begin lets a try through, or tells how long to wait. It counts before it is known how the try ends, so that many at once
 // are no way around the limit.
 func (t *Throttle) Begin(name, address string) (*Try, error) {
-	own, wide := NetworksOf(address)
-	p := pair{name, own}
+	from := network.OfText(address)
+	p := pair{name, from.Own}
 	t.mu.Lock()
 	defer t.mu.Unlock()
 	now := t.now()
 	one := counted(t.each, p, t.limits.Each, now, t.limits)
-	around := t.around(own, wide, now)
+	around := t.around(from, now)
 	_, known := t.known[p]
 	for _, c := range around {
 		c.pay(now)
@@ -104,18 +102,18 @@ func (t *Throttle) Begin(name, address string) (*Try, error) {
 		c.add(t.limits.Address*c.share, now, t.limits)
 		c.open++
 	}
-	return &Try{throttle: t, pair: p, wide: wide, Known: known}, nil
+	return &Try{throttle: t, pair: p, wide: from.Wide, Known: known}, nil
 }
 
 // around gives the counts of where a try comes from, begun where there were none. With mu held.
-func (t *Throttle) around(from, wide netip.Prefix, now time.Time) []*count {
-	own := counted(t.addresses, from, t.limits.Address, now, t.limits)
+func (t *Throttle) around(from network.Networks, now time.Time) []*count {
+	own := counted(t.addresses, from.Own, t.limits.Address, now, t.limits)
 	own.share = 1
-	if !wide.IsValid() {
+	if !from.Wide.IsValid() {
 		return []*count{own}
 	}
-	all := counted(t.wide, wide, t.limits.Address*Wide, now, t.limits)
-	all.share = Wide
+	all := counted(t.wide, from.Wide, t.limits.Address*network.Wide, now, t.limits)
+	all.share = network.Wide
 	return []*count{own, all}
 }
 
@@ -275,21 +273,6 @@ func makeRoom[K comparable, V any](all map[K]V, stale func(V) bool) (made bool) 
 		delete(all, key)
 	}
 	return true
-}
-
-// NetworksOf gives what one has who has an address: the address, of IPv6 the network of 64 bits; and the wide network of 48
-// bits that an IPv6 customer may have as a whole, which is not valid for IPv4. All that is no address is one.
-func NetworksOf(address string) (own, wide netip.Prefix) {
-	a, err := netip.ParseAddr(address)
-	if err != nil {
-		return own, wide
-	}
-	if a = a.Unmap().WithZone(""); a.Is4() {
-		return netip.PrefixFrom(a, a.BitLen()), wide
-	}
-	own, _ = a.Prefix(64)  // the bits are within the address
-	wide, _ = a.Prefix(48) // as above
-	return own, wide
 }
 
 func readable(d time.Duration) string {

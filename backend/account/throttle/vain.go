@@ -4,6 +4,7 @@ import (
 	"time"
 
 	"bulkhead/internal/errs"
+	"bulkhead/internal/network"
 	"bulkhead/wire"
 )
 
@@ -18,14 +19,14 @@ const (
 // refused before it is read. It counts nothing: Begin does. From where somebody was right before all are looked at, lest others'
 // tries lock them out.
 func (t *Throttle) Admit(address string) error {
-	own, wide := NetworksOf(address)
+	from := network.OfText(address)
 	t.mu.Lock()
 	defer t.mu.Unlock()
-	if t.familiar[own] > 0 {
+	if t.familiar[from.Own] > 0 {
 		return nil
 	}
 	now := t.now()
-	wait := max(t.vain(t.addresses[own], now), t.vain(t.wide[wide], now))
+	wait := max(t.vain(t.addresses[from.Own], now), t.vain(t.wide[from.Wide], now))
 	if wait <= 0 {
 		return nil
 	}

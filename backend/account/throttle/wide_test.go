@@ -6,6 +6,7 @@ import (
 	"time"
 
 	"bulkhead/backend/account/throttle"
+	"bulkhead/internal/network"
 )
 
 // customer gives addresses of networks of their own, all of which one customer of IPv6 may have.
@@ -21,7 +22,7 @@ func TestWhoHasManyNetworksOfIPv6HasNotAsManyTries(t *testing.T) {
 			through++
 		}
 	}
-	if most := throttle.Wide * throttle.Default.Address; through != most {
+	if most := network.Wide * throttle.Default.Address; through != most {
 		t.Errorf("%d came through, want %d", through, most)
 	}
 	begin(t, h, "alice", customer(9)) // who was right before from there
