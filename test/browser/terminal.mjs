@@ -99,6 +99,20 @@ await browser(async (tab) => {
   await tab.page.setViewportSize({ width: 1000, height: 760 });
   step('what is typed runs, and the shell knows the size');
 
+  const look = await tab.page.evaluate(() => {
+    const row = document.querySelector('.xterm-rows > div');
+    const style = getComputedStyle(row);
+    const pen = document.createElement('canvas').getContext('2d');
+    pen.font = `${style.fontSize} ${style.fontFamily}`;
+    const ink = pen.measureText('_');
+    const above = (row.clientHeight - ink.fontBoundingBoxAscent - ink.fontBoundingBoxDescent) / 2; // how CSS sets a line
+    const ground = (e) => getComputedStyle(document.querySelector(e)).backgroundColor;
+    return { high: row.clientHeight, needs: above + ink.fontBoundingBoxAscent + ink.actualBoundingBoxDescent, around: ground('.xterm-viewport'), screen: ground('#screen') };
+  });
+  must(look.high >= look.needs, `a line of ${look.high} pixels cuts off an underscore, which ends at ${look.needs}`);
+  must(look.around === look.screen, `the terminal on ${look.screen} has a frame of ${look.around}`);
+  step('letters are whole, and so is the ground');
+
   await run(tab, "sh -c 'echo c$((1))at; exec cat -v'", /^c1at/m); // who says something has the terminal, and its Ctrl-C
   await tab.page.evaluate(() => {
     const data = new DataTransfer();

@@ -46,8 +46,10 @@
 
   function start() {
     const terminal = new Terminal({
-      allowProposedApi: false, cursorBlink: false, disableStdin: true, fontFamily: value('--mono'), fontSize: innerWidth < 480 ? 12 : 14, linkHandler: null,
-      logLevel: 'off', minimumContrastRatio: 4.5, screenReaderMode: localStorage.getItem('terminal.reader') === 'on', scrollback: 5000, theme: theme(), windowOptions: {},
+      allowProposedApi: false, cursorBlink: false, disableStdin: true, fontFamily: value('--mono'), fontSize: innerWidth < 480 ? 12 : 14,
+      lineHeight: 1.15, // of 1, underscores would be cut off
+      linkHandler: null, logLevel: 'off', minimumContrastRatio: 4.5, screenReaderMode: localStorage.getItem('terminal.reader') === 'on', scrollback: 5000,
+      theme: theme(), windowOptions: {},
     });
     quiet(terminal);
     const fit = new FitAddon.FitAddon();
