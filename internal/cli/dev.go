@@ -110,7 +110,7 @@ func (inv *invocation) greet(r dev.Ready, dir string) {
 		"Bulkhead is ready.",
 		"  API      " + r.API + "/api/v1   (description: /api/v1/openapi.json, health and metrics: " + r.Ops + ")",
 		"  router   " + r.Router + "   (trust: " + r.CAFile + ")",
-		"  log in   " + r.API + "/login, or: " + me + " login; as " + owner.Name + " or " + r.Users[1].Name + ", password in " + owner.PasswordFile,
+		"  log in   " + r.API + "/login (Continue with " + dev.ProviderTitle + "), or: " + me + " login; as " + owner.Name + " or " + r.Users[1].Name + ", password in " + owner.PasswordFile,
 		"           codes: " + program() + " dev code " + owner.Name + " --dir " + dir + "   (API key of the server's owner: " + r.OwnerAPIKeyFile + ")",
 		"Two agents publish this machine's metrics, each into its own project. In another terminal, try:",
 		"  " + me + " history " + realm + " " + installation.Table + " --limit 5",

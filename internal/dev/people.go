@@ -20,12 +20,14 @@ import (
 	"bulkhead/wire"
 )
 
+// ProviderTitle names the sample provider on the page where people log in.
+const ProviderTitle = "Sample users"
+
 // The sample provider, as the server knows it.
 const (
-	providerName  = "dev"
-	providerTitle = "Sample users"
-	providerPath  = "/dev-idp"
-	clientID      = "bulkhead"
+	providerName = "dev"
+	providerPath = "/dev-idp"
+	clientID     = "bulkhead"
 )
 
 // people are the sample users and the provider that vouches for them. What they log in with stands in files, so that a restart
@@ -115,7 +117,7 @@ func (p *people) provider(ctx context.Context, s *server.Server) (oidc.Provider,
 		return oidc.Provider{}, err
 	}
 	wanted := func(row *oidc.Provider) {
-		row.Issuer, row.ClientID, row.Title, row.CA, row.Algorithms = p.issuer, clientID, providerTitle, string(ca), []string{"ES256"}
+		row.Issuer, row.ClientID, row.Title, row.CA, row.Algorithms = p.issuer, clientID, ProviderTitle, string(ca), []string{"ES256"}
 		row.PrivateNetwork, row.Logout, row.Suspended = true, true, false
 	}
 	found, err := s.Providers().Find(ctx, 0, providerName)
