@@ -147,7 +147,7 @@ Measured on %s with %s on %d cores that generator, target and all parts share; t
 
 ` + "`just bench-tunnel`" + ` measures anew, a part of it with ` + "`-run PATTERN`" + `, and writes this page with ` + "`-json FILE -doc docs/tunnel-performance.md`" + `. ssh -R is always measured against; chisel and frp where ` + "`CHISEL_BIN`, `FRPC_BIN` and `FRPS_BIN`" + ` name their programs. Slow links want root and /dev/net/tun. What takes turns are processes of their own: the gateway and the agent's tunnel code as the programs run them, without the API and the database, and the user's end as ` + "`bulkhead tunnel open`" + ` forwards a port. Up is from the user to the device.
 
-Tunnels are compared with those of the same shape: ours has an end at the user's side, which speaks TLS to the gateway, so frp has its visitor there and chisel a client of its own. What is "in the clear" has users connect to the server without TLS, and two hops fewer to encrypt: frp and chisel as they are mostly set up, and ours as web applications and terminals in the browser enter it. ssh -R has no end at the user's side either.
+Tunnels are compared with those of the same shape: ours has an end at the user's side, which speaks TLS to the gateway, so frp has its visitor there and chisel a client of its own. What is "in the clear" has users connect to the server without TLS, and one hop less to encrypt: frp and chisel as they are mostly set up, and ours as web applications and terminals in the browser enter it. ssh -R has no end at the user's side either.
 `
 
 func (o *outcome) writePage(w io.Writer) {
