@@ -30,7 +30,7 @@ type measure struct {
 	Checks []check    `json:"checks"`
 }
 
-// check holds a figure against a target: at least Least, or at most Most, whichever is not 0.
+// check holds a figure against a target: at least Least, or at most Most, whichever is not 0. Where both are, it has none.
 type check struct {
 	What  string  `json:"what"`
 	Value float64 `json:"value"`
@@ -42,17 +42,25 @@ type check struct {
 func (c check) met() bool { return c.Value >= c.Least && (c.Most == 0 || c.Value <= c.Most) }
 
 func (c check) target() string {
-	if c.Most != 0 {
+	switch {
+	case c.Most != 0:
 		return fmt.Sprintf("≤ %.3g %s", c.Most, c.Unit)
+	case c.Least != 0:
+		return fmt.Sprintf("≥ %.3g %s", c.Least, c.Unit)
+	default:
+		return "-"
 	}
-	return fmt.Sprintf("≥ %.3g %s", c.Least, c.Unit)
 }
 
 func (c check) verdict() string {
-	if c.met() {
+	switch {
+	case c.Most == 0 && c.Least == 0:
+		return "no goal"
+	case c.met():
 		return "met"
+	default:
+		return "**missed**"
 	}
-	return "**missed**"
 }
 
 func newOutcome() *outcome {
@@ -147,7 +155,7 @@ Measured on %s with %s on %d cores that generator, target and all parts share; t
 
 ` + "`just bench-tunnel`" + ` measures anew, a part of it with ` + "`-run PATTERN`" + `, and writes this page with ` + "`-json FILE -doc docs/tunnel-performance.md`" + `. ssh -R is always measured against; chisel and frp where ` + "`CHISEL_BIN`, `FRPC_BIN` and `FRPS_BIN`" + ` name their programs. Slow links want root and /dev/net/tun. What takes turns are processes of their own: the gateway and the agent's tunnel code as the programs run them, without the API and the database, and the user's end as ` + "`bulkhead tunnel open`" + ` forwards a port. Up is from the user to the device.
 
-Tunnels are compared with those of the same shape: ours has an end at the user's side, which speaks TLS to the gateway, so frp has its visitor there and chisel a client of its own. What is "in the clear" has users connect to the server without TLS, and one hop less to encrypt: frp and chisel as they are mostly set up, and ours as web applications and terminals in the browser enter it. ssh -R has no end at the user's side either.
+Tunnels are compared with those of the same shape: ours has an end at the user's side, which speaks TLS to the gateway, so frp has its visitor there and chisel a client of its own. What is "in the clear" has users connect to the server without TLS, and one hop less to encrypt: frp and chisel as they are mostly set up, and ours for comparison, by the door that web applications have; it has no goals, because nobody can open such a tunnel. ssh -R has no end at the user's side either.
 `
 
 func (o *outcome) writePage(w io.Writer) {

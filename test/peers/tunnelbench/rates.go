@@ -64,7 +64,8 @@ func median(flows []flow, figure func(flow) float64) float64 {
 	return quantile(all, 0.5)
 }
 
-// rateChecks are the goals: of speed for one stream, of cost for any, against tunnels of the same shape. A ratio is the median of those of the rounds, because a machine has slow times that are longer
+// rateChecks are the goals: of speed for one stream, of cost for any, against tunnels of the same shape. In the clear there are
+// none, since no tunnel of ours is. A ratio is the median of those of the rounds, because a machine has slow times that are longer
 // than a round.
 func rateChecks(flows map[string][]flow, streams int) (checks []check) {
 	for _, goal := range []struct {
@@ -75,8 +76,8 @@ func rateChecks(flows map[string][]flow, streams int) (checks []check) {
 		{oursOpen, chisel, 2.5, 0.4},
 		{ours, frp, 1, 0.9},
 		{ours, chisel, 0, 0.55},
-		{oursClear, frpClear, 1.5, 0.65},
-		{oursClear, chiselClear, 2.5, 0.4},
+		{oursClear, frpClear, 0, 0},
+		{oursClear, chiselClear, 0, 0},
 	} {
 		own, peer := flows[goal.own], flows[goal.peer]
 		if len(peer) == 0 {
