@@ -1,6 +1,7 @@
 package browser
 
 import (
+	"bufio"
 	"bytes"
 	"context"
 	"crypto/sha256"
@@ -9,6 +10,7 @@ import (
 	"encoding/json"
 	"encoding/pem"
 	"errors"
+	"flag"
 	"log/slog"
 	"net/http"
 	"net/http/httptest"
@@ -34,6 +36,12 @@ const scriptTimeout = 4 * time.Minute
 
 // chromium is Debian's; ./justw test installs it.
 const chromium = "/usr/bin/chromium"
+
+func TestMain(m *testing.M) {
+	_ = flag.Set("test.parallel", "4") // more than there are processors: people wait for pages
+	flag.Parse()
+	os.Exit(m.Run())
+}
 
 func TestPeopleUseThePagesInARealBrowser(t *testing.T) {
 	t.Parallel()
@@ -75,11 +83,10 @@ func fetch(t *testing.T) {
 // world is what the scripts know.
 type world struct {
 	API      string  `json:"api"`
-	Pin      string  `json:"pin"` // hash of the server's public key: the browser trusts this one besides
 	Key      string  `json:"key"`
 	Users    []user  `json:"users"`
 	Provider string  `json:"provider"`
-	Chromium string  `json:"chromium"`
+	Browser  string  `json:"browser"` // where it is reached
 	Control  string  `json:"control"`
 	Shots    string  `json:"shots,omitempty"` // where pictures of the pages go
 	Script   string  `json:"script"`
@@ -94,7 +101,7 @@ type foreign struct {
 	Cert string `json:"cert"`
 	Key  string `json:"key"`
 	CA   string `json:"ca"`
-	Pin  string `json:"pin"`
+	pin  string
 }
 
 type user struct {
@@ -137,13 +144,34 @@ func start(t *testing.T) *world {
 	}
 	away := elsewhere(t)
 	w := &world{
-		API: r.API, Key: read(t, r.KeyFile), Pin: pinOf(t, r.API, r.CAFile), Chromium: chromium, Control: control(t, r.Database),
+		API: r.API, Key: read(t, r.KeyFile), Control: control(t, r.Database),
 		Shots: os.Getenv("BULKHEAD_SHOTS"), Provider: "dev", Foreign: certify(t), App: application(t, away), Away: away, caFile: r.CAFile,
 	}
 	for _, u := range r.Users {
 		w.Users = append(w.Users, user{u.Name, read(t, u.PasswordFile), read(t, u.SecretFile)})
 	}
+	w.Browser = launch(t, pinOf(t, r.API, r.CAFile), w.Foreign.pin)
 	return w
+}
+
+// launch starts the browser, which trusts these public keys besides, and gives where it is reached.
+func launch(t *testing.T, pins ...string) string {
+	t.Helper()
+	command := exec.Command("node", append([]string{"chromium.mjs", chromium}, pins...)...)
+	in, errIn := command.StdinPipe()
+	out, errOut := command.StdoutPipe()
+	var said bytes.Buffer
+	command.Stderr = &said
+	if err := errors.Join(errIn, errOut, command.Start()); err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { _ = in.Close(); _ = command.Wait() })
+	at, err := bufio.NewReader(out).ReadString('\n')
+	if err != nil {
+		_ = in.Close()
+		t.Fatalf("%v, %v\n%s", err, command.Wait(), &said)
+	}
+	return strings.TrimSpace(at)
 }
 
 func read(t *testing.T, file string) string {
@@ -171,7 +199,7 @@ func certify(t *testing.T) foreign {
 		t.Fatal(err)
 	}
 	sum := sha256.Sum256(cert.RawSubjectPublicKeyInfo)
-	return foreign{Cert: files.Cert, Key: files.Key, CA: read(t, files.CA), Pin: base64.StdEncoding.EncodeToString(sum[:])}
+	return foreign{Cert: files.Cert, Key: files.Key, CA: read(t, files.CA), pin: base64.StdEncoding.EncodeToString(sum[:])}
 }
 
 // pinOf hashes the public key of the server, after checking its certificate: the browser has no other way to trust a

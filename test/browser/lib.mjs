@@ -1,8 +1,5 @@
 // What every script needs: a browser that tells of everything it should not do, steps, codes, and the checks of a page.
 import { createHmac, randomBytes } from 'node:crypto';
-import { mkdtempSync, rmSync } from 'node:fs';
-import { tmpdir } from 'node:os';
-import { join } from 'node:path';
 import { setTimeout as pause } from 'node:timers/promises';
 import jsQR from 'jsqr';
 import { chromium } from 'playwright-core';
@@ -20,20 +17,11 @@ export function step(text) {
 
 // browser opens a fresh profile and runs what is done with it; whatever the pages do beside it is a failure.
 export async function browser(run, options = {}) {
-  const profile = mkdtempSync(join(tmpdir(), 'bulkhead-browser-'));
-  const context = await chromium.launchPersistentContext(profile, {
-    executablePath: world.chromium,
-    headless: true,
-    viewport: { width: 1000, height: 760 },
-    javaScriptEnabled: options.scripts ?? true,
-    args: [
-      '--no-sandbox', '--disable-gpu', '--disable-quic', '--no-first-run', '--disable-background-networking', '--disable-component-update',
-      '--disable-sync', `--ignore-certificate-errors-spki-list=${world.pin},${world.foreign.pin}`,
-    ],
-  });
+  const connection = await chromium.connect(world.browser);
   const faults = [];
   try {
-    const page = context.pages()[0] ?? await context.newPage();
+    const context = await connection.newContext({ viewport: { width: 1000, height: 760 }, javaScriptEnabled: options.scripts ?? true });
+    const page = await context.newPage();
     const tab = new Tab(page, faults, options.guest);
     // What a guest's pages would load from anywhere else is not fetched.
     if (options.guest) await context.route((u) => ![world.api, options.guest].includes(u.origin) && u.protocol !== 'data:', (route) => route.abort());
@@ -42,8 +30,7 @@ export async function browser(run, options = {}) {
   } catch (e) {
     throw faults.length === 0 ? e : new Error(`the browser complained:\n  ${faults.join('\n  ')}`, { cause: e });
   } finally {
-    await context.close();
-    rmSync(profile, { recursive: true, force: true });
+    await connection.close(); // and with it the profile
   }
   must(faults.length === 0, `the browser complained:\n  ${faults.join('\n  ')}`);
 }
@@ -55,7 +42,7 @@ class Tab {
     this.guest = guest;
     this.faults = faults;
     this.refusals = []; // statuses of pages that a script expects
-    page.setDefaultTimeout(15_000);
+    page.setDefaultTimeout(60_000); // of a machine that is busy
     page.on('request', (r) => {
       const u = new URL(r.url());
       if (u.origin !== world.api && u.protocol !== 'data:' && !this.abroad(r.url()) && !this.abroad(page.url())) faults.push(`asked ${u.origin}`);
