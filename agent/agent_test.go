@@ -254,6 +254,7 @@ func TestARevokedDeviceSaysSoOnceAndTellsNoSecret(t *testing.T) {
 func TestAHalfOpenConnectionIsNoticedAndReplaced(t *testing.T) {
 	t.Parallel()
 	w := newWorld(t)
+	w.pings = time.Second
 	gate := newGate(t, w.addr)
 	w.flash.Router = "wss://" + gate.addr + "/ws-agent"
 	w.run(t.TempDir())

@@ -51,6 +51,7 @@ type world struct {
 	router *router.Router
 	server *httptest.Server
 	addr   string
+	pings  time.Duration // 0: as often as agents do
 
 	mu          sync.Mutex // guards what follows
 	assignments []wire.Assignment
@@ -151,7 +152,7 @@ func (w *world) run(dir string) (stop func() time.Duration) {
 	if err != nil {
 		w.t.Fatal(err)
 	}
-	a := agent.New(agent.Config{Flash: w.flash, State: d, Version: "test", Log: slog.New(slog.NewTextHandler(w.log, nil)), PingInterval: time.Second})
+	a := agent.New(agent.Config{Flash: w.flash, State: d, Version: "test", Log: slog.New(slog.NewTextHandler(w.log, nil)), PingInterval: w.pings})
 	ctx, cancel := context.WithCancel(context.Background())
 	done := make(chan struct{})
 	go func() {
