@@ -5,6 +5,7 @@ import (
 	"bytes"
 	"context"
 	"encoding/json"
+	"flag"
 	"fmt"
 	"os"
 	"os/exec"
@@ -24,13 +25,15 @@ import (
 var programs string
 
 func TestMain(m *testing.M) {
+	_ = flag.Set("test.parallel", "4") // more than there are processors: most of the time is waited for others
+	flag.Parse()
 	dir, err := os.MkdirTemp("", "bulkhead-e2e-")
 	if err != nil {
 		fmt.Fprintln(os.Stderr, err)
 		os.Exit(1)
 	}
 	programs = dir
-	build := exec.Command("go", "build", "-o", dir+string(os.PathSeparator), "../../cmd/...")
+	build := exec.Command("go", "build", "-ldflags", "-s -w", "-o", dir+string(os.PathSeparator), "../../cmd/...")
 	build.Stdout, build.Stderr = os.Stderr, os.Stderr
 	code := 1
 	if err := build.Run(); err == nil {

@@ -57,7 +57,7 @@ func TestMain(m *testing.M) {
 
 func start(root string) (*world, error) {
 	w := &world{programs: filepath.Join(root, "bin"), root: root}
-	build := exec.Command("go", "build", "-o", w.programs+"/", "../../cmd/...")
+	build := exec.Command("go", "build", "-ldflags", "-s -w", "-o", w.programs+"/", "../../cmd/...")
 	build.Stderr = os.Stderr
 	if err := build.Run(); err != nil {
 		return w, err
