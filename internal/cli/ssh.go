@@ -79,17 +79,63 @@ func (inv *invocation) proxy(ctx context.Context, device string, target wire.Tar
 	if err != nil {
 		return err
 	}
+	return inv.connect(ctx, s)
+}
+
+// connect connects standard input and output with a stream until that has ended. Where standard input cannot be read to its
+// end, the stream is broken off, so that nobody takes what has come for the whole.
+func (inv *invocation) connect(ctx context.Context, s mux.Stream) error {
 	stop := context.AfterFunc(ctx, func() { _ = s.Reset() })
 	defer stop()
+	in := source{from: inv.In, failed: make(chan error, 1)}
 	go func() { // a read of standard input ends with the process
-		_, _ = io.Copy(s, inv.In)
-		_ = s.CloseWrite()
+		if in.feed(s) {
+			_ = s.CloseWrite()
+		} else {
+			_ = s.Reset()
+		}
 	}()
-	_, err = io.Copy(inv.Out, s)
+	_, err := io.Copy(inv.Out, s)
 	if ctx.Err() != nil {
 		return ctx.Err()
 	}
-	return errs.As(wire.Unavailable, err, "the connection broke off")
+	return in.orFailed(errs.As(wire.Unavailable, err, "the connection broke off"))
+}
+
+// source is what is read until its end or until it fails, which is not the same.
+type source struct {
+	from   io.Reader
+	failed chan error // has the error of reading where there was one
+}
+
+// feed writes what there is, and reports whether it has ended or nobody wants it any more.
+func (s source) feed(to io.Writer) (whole bool) {
+	buffer := make([]byte, 32<<10)
+	for {
+		n, err := s.from.Read(buffer)
+		if n > 0 {
+			if _, errTo := to.Write(buffer[:n]); errTo != nil {
+				return true
+			}
+		}
+		if errors.Is(err, io.EOF) {
+			return true
+		}
+		if err != nil {
+			s.failed <- err
+			return false
+		}
+	}
+}
+
+// orFailed gives the error of reading, or else another.
+func (s source) orFailed(err error) error {
+	select {
+	case failed := <-s.failed:
+		return errs.As(wire.Unavailable, failed, "standard input cannot be read to its end: what it goes to was broken off")
+	default:
+		return err
+	}
 }
 
 // shell runs a shell or a command on a device.
@@ -160,16 +206,24 @@ func (inv *invocation) attend(ctx context.Context, p *passage, session *ssh.Sess
 	if err != nil {
 		return refusedShell(err)
 	}
+	keys := source{from: inv.In, failed: make(chan error, 1)}
 	go func() { // a read of standard input ends with the process
-		_, _ = io.Copy(in, inv.In)
-		_ = in.Close()
+		if keys.feed(in) {
+			_ = in.Close()
+		} else {
+			_ = session.Close()
+		}
 	}()
 	stop := context.AfterFunc(ctx, func() {
 		_ = session.Signal(ssh.SIGINT)
 		_ = session.Close()
 	})
 	defer stop()
-	return ended(ctx, p, session.Wait())
+	err = session.Wait()
+	if failed := keys.orFailed(nil); failed != nil {
+		return failed
+	}
+	return ended(ctx, p, err)
 }
 
 // ended gives the exit code of what ran.

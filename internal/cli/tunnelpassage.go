@@ -98,18 +98,10 @@ func (p *passage) open(ctx context.Context, inv *invocation, found httpapi.Devic
 		return err
 	}
 	p.tunnel, p.device = opening.Tunnel, opening.DeviceKey
-	known, err := inv.knownDevices()
-	if err != nil {
-		return err
-	}
-	first, err := known.check(p.api.context.Server, found.Key, name, opening.DeviceKey)
-	if err != nil {
-		return err
-	}
-	if first {
-		fmt.Fprintf(inv.Err, "%s is met for the first time; its key is %s\n", printable(name), opening.DeviceKey)
-	}
 	if err := p.end.Meet(opening.Answer, opening.DeviceKey, wire.TunnelTerms(p.target, p.tunnel.Recorded)); err != nil {
+		return err
+	}
+	if err := p.trust(inv, found.Key, name); err != nil {
 		return err
 	}
 	tlsConfig, err := p.api.context.tlsConfig()
@@ -121,6 +113,19 @@ func (p *passage) open(ctx context.Context, inv *invocation, found httpapi.Devic
 		return err
 	}
 	p.session, err = mux.Client(ws, mux.Config{Window: 16 << 20, Budget: 64 << 20})
+	return err
+}
+
+// trust compares the key that the device has proved with the one that it had before.
+func (p *passage) trust(inv *invocation, device wire.Key, name string) error {
+	known, err := inv.knownDevices()
+	if err != nil {
+		return err
+	}
+	first, err := known.check(p.api.context.Server, device, name, p.device)
+	if first {
+		fmt.Fprintf(inv.Err, "%s is met for the first time; its key is %s\n", printable(name), p.device)
+	}
 	return err
 }
 
