@@ -6,6 +6,12 @@ const (
 	// backlog is how long what this side sends may wait on its way, beyond what the way takes: enough to keep a line
 	// busy, little enough for who types.
 	backlog = 20 * time.Millisecond
+	// burst is how much of a known line's time goes out at once at most, and faster how fast what follows may: so much more
+	// than is known to arrive that more room is found.
+	burst  = 12 * time.Millisecond
+	faster = 1.25
+	// wakeEvery is how often what goes out with time does.
+	wakeEvery = 2 * time.Millisecond
 	// firstAllowance is what may be under way before anything is known.
 	firstAllowance = 64 << 10
 	leastAllowance = 8 << 10
@@ -15,8 +21,9 @@ const (
 	// markEvery is well below the backlog: what has arrived is only known when a mark is answered.
 	markEvery = 4 * time.Millisecond
 	maxMarks  = 256
-	// probeEvery is how old the shortest round trip may be before it is looked for again.
-	probeEvery = 10 * time.Second
+	// probeEvery is how old the shortest round trip may be before it is looked for again: a little older than the kernel's
+	// BBR has it, because it is seen while that looks.
+	probeEvery = 12 * time.Second
 )
 
 // pace says how much may be under way at once, so that nothing waits long anywhere between the two sides: in the kernel, at
@@ -34,7 +41,11 @@ type pace struct {
 
 	trip     time.Duration // the shortest; 0: not known
 	tripAt   time.Time
-	probing  bool       // less is under way, so that the shortest can be seen
+	probing  bool    // less is under way, so that the shortest can be seen
+	resting  bool    // nothing more than what says little is sent
+	found    bool    // the shortest, since it was looked for last
+	budget   float64 // bytes that may go out at once
+	budgetAt time.Time
 	rates    [2]float64 // the most bytes per second, in this while and the one before
 	rateFrom time.Time  // when this while began
 
@@ -74,8 +85,40 @@ func (p *pace) allowance() uint64 {
 
 func (p *pace) underWay() uint64 { return p.sent - p.seen }
 
+// tick takes the time, and whether bulk is to rest.
+func (p *pace) tick(now time.Time, rests bool) {
+	if rests && !p.resting {
+		p.found = false
+	}
+	p.resting = rests
+	most := p.rate() * burst.Seconds()
+	if p.budget += faster * p.rate() * now.Sub(p.budgetAt).Seconds(); !p.paced() {
+		p.budget = most
+	}
+	p.budget, p.budgetAt = max(-most, min(p.budget, most)), now
+}
+
+// paced reports whether bulk goes out with time, and not only with answers: after a rest, and after a loss, much is answered in
+// one go, and what followed in one go would wait in front of who types, or be more than the line has room for.
+func (p *pace) paced() bool { return p.steady && p.rate() > 0 && p.trip >= shortWay }
+
+// spacing is how long after one message the next may be sent: in a look each is a packet, and four may be under way.
+func (p *pace) spacing() time.Duration {
+	if p.resting {
+		return max(p.trip, shortWay) / 4
+	}
+	return 0
+}
+
+// filling reports whether more may be sent with time, without an answer.
+func (p *pace) filling() bool {
+	return p.resting || p.paced() && p.budget <= 0 && p.underWay() < p.allowance()
+}
+
 // open reports whether bulk may be sent.
-func (p *pace) open() bool { return p.underWay() < p.allowance() }
+func (p *pace) open() bool {
+	return !p.resting && p.underWay() < p.allowance() && (p.budget > 0 || !p.paced())
+}
 
 // data is the most that a frame of bulk should carry.
 func (p *pace) data() int {
@@ -91,6 +134,7 @@ func (p *pace) passed(now time.Time, n int) {
 	if p.sent == p.seen {
 		p.seenAt, p.seenSent = now, now // nothing was under way: the time before says nothing
 	}
+	p.budget -= float64(n)
 	p.sent += uint64(n) //nolint:gosec // a length
 }
 
@@ -99,17 +143,27 @@ func (p *pace) due(now time.Time, wanted bool) bool {
 	if p.sent == p.marked && !wanted || len(p.marks) >= maxMarks {
 		return false
 	}
-	return wanted || now.Sub(p.markedAt) >= markEvery || !p.open()
+	return wanted || p.enough() || p.resting || now.Sub(p.markedAt) >= markEvery || p.underWay() >= p.allowance()
+}
+
+// enough reports whether as much was sent without a mark as a line carries between two of them.
+func (p *pace) enough() bool {
+	rate := p.rate()
+	return rate > 0 && float64(p.sent-p.marked) >= max(rate*markEvery.Seconds(), leastData)
 }
 
 // mark makes a mark. full says that there was more to send than was sent.
 func (p *pace) mark(now time.Time, full bool) uint64 {
 	p.number++
-	if p.probing = p.probing || p.trip > 0 && now.Sub(p.tripAt) > probeEvery; p.probing && p.rate() == 0 {
+	if !p.probing && p.trip > 0 && now.Sub(p.tripAt) > probeEvery {
+		p.probing, p.found = true, false
+	}
+	if p.probing && p.rate() == 0 {
 		p.probing = false // nothing is under way that could be less
 		p.trip = 0
 	}
-	clean := p.probing && p.underWay() <= max(p.allowance(), leastAllowance)+uint64(p.data()) //nolint:gosec // positive
+	clean := p.resting && p.underWay() <= leastData ||
+		p.probing && p.underWay() <= max(p.allowance(), leastAllowance)+uint64(p.data()) //nolint:gosec // positive
 	p.marks = append(p.marks, mark{p.number, now, p.sent, p.seen, p.seenAt, p.seenSent, full, clean})
 	p.marked, p.markedAt = p.sent, now
 	return p.number
@@ -123,11 +177,11 @@ func (p *pace) answered(now time.Time, number uint64) error {
 	m := p.marks[0]
 	p.marks = p.marks[1:]
 	trip := max(now.Sub(m.at), time.Microsecond)
-	if p.trip == 0 || trip <= p.trip || m.clean {
+	if p.trip == 0 || trip <= p.trip || m.clean && !p.found {
 		p.trip, p.tripAt = trip, now
 	}
 	if m.clean {
-		p.probing = false
+		p.probing, p.found = false, true
 	}
 	if m.sent > p.seen {
 		p.seen, p.seenAt, p.seenSent = m.sent, now, m.at

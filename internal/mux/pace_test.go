@@ -39,6 +39,7 @@ func simulate(t *testing.T, bits float64, trip time.Duration, loses bool) (used 
 		answers = append(answers, answerTo{p.mark(now, true), at})
 	}
 	for now.Before(start.Add(long)) {
+		p.tick(now, false)
 		for p.open() {
 			n := p.data()
 			p.passed(now, n)
@@ -56,6 +57,10 @@ func simulate(t *testing.T, bits float64, trip time.Duration, loses bool) (used 
 		}
 		if p.due(now, false) {
 			mark()
+		}
+		if later := now.Add(wakeEvery); p.filling() && (len(answers) == 0 || later.Before(answers[0].at)) {
+			now = later
+			continue
 		}
 		if len(answers) == 0 {
 			t.Fatal("it waits for nothing")
@@ -94,6 +99,68 @@ func TestWhatALostPacketHasHeldUpIsNotTakenForAFasterLine(t *testing.T) {
 				t.Errorf("%v Mbit/s and %v: %.0f %% is used, and a byte waits for %v", mbits, trip, used*100, waited)
 			}
 		}
+	}
+}
+
+// known gives a pace that knows its line.
+func known(rate float64, trip time.Duration) pace {
+	return pace{steady: true, trip: trip, tripAt: start, rates: [2]float64{rate, rate}, rateFrom: start, budgetAt: start}
+}
+
+func TestWhatMayGoOutInOneGoGoesOutWithTime(t *testing.T) {
+	t.Parallel()
+	const rate, trip = 1.25e6, 50 * time.Millisecond
+	p := known(rate, trip)
+	free := start // when the line has carried all
+	var waited time.Duration
+	now := start.Add(time.Second)
+	for began := now; p.underWay() < p.allowance(); now = now.Add(wakeEvery) {
+		if p.tick(now, false); now.Sub(began) > 2*trip {
+			t.Fatalf("%d of %d bytes are under way after %v", p.underWay(), p.allowance(), now.Sub(began))
+		}
+		for p.open() {
+			n := p.data()
+			p.passed(now, n)
+			if free.Before(now) {
+				free = now
+			}
+			free = free.Add(time.Duration(float64(n) / rate * float64(time.Second)))
+			waited = max(waited, free.Sub(now))
+		}
+		if p.underWay() < p.allowance() && !p.filling() {
+			t.Fatal("nothing has it go on")
+		}
+	}
+	if most := burst + frameTime + trip/4; waited > most {
+		t.Errorf("a byte waits for %v, want %v at most", waited, most)
+	}
+}
+
+func TestARestShowsThatTheWayIsLonger(t *testing.T) {
+	t.Parallel()
+	const before, after = 50 * time.Millisecond, 80 * time.Millisecond
+	p := known(1.25e6, before)
+	answer := func(sent time.Time, took time.Duration) {
+		p.passed(sent, 1)
+		if err := p.answered(sent.Add(took), p.mark(sent, true)); err != nil {
+			t.Fatal(err)
+		}
+	}
+	p.tick(start, false)
+	if answer(start, after); p.trip != before {
+		t.Fatalf("beside bulk it takes %v for the trip", p.trip)
+	}
+	p.tick(start, true)
+	if p.open() {
+		t.Error("bulk goes on")
+	}
+	answer(start, after)
+	if p.trip != after {
+		t.Errorf("it takes %v for the trip, which takes %v", p.trip, after)
+	}
+	answer(start, after+backlog)
+	if p.trip != after {
+		t.Errorf("what waited in the rest makes it %v", p.trip)
 	}
 }
 

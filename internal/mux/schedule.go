@@ -62,6 +62,9 @@ func (t *table) pick() *stream {
 // compose appends to b, which is empty, what goes out next as one message. It leaves b empty where nothing may.
 func (t *table) compose(b []byte, now time.Time) []byte {
 	const most = message - (headSize + valueSize) // and a mark
+	if t.pace.tick(now, t.rests); !t.closing && now.Sub(t.spoke) < t.pace.spacing() {
+		return b
+	}
 	for len(t.control) > 0 && len(b)+headSize+valueSize <= most {
 		b = t.control[0].append(b)
 		t.control = t.control[1:]
@@ -77,11 +80,17 @@ func (t *table) compose(b []byte, now time.Time) []byte {
 			break // it goes out in one piece, in the next message
 		}
 		b = t.send(s, b, min(want, room), now)
+		if t.pace.enough() {
+			break
+		}
 	}
 	if t.pace.due(now, t.ping) {
 		t.ping = false
 		full := len(t.quick) > 0 || len(t.bulk) > 0
 		b = frame{kind: kindMark, value: t.pace.mark(now, full)}.append(b)
+	}
+	if len(b) > 0 {
+		t.spoke = now
 	}
 	return b
 }

@@ -23,6 +23,7 @@ type sender struct {
 	key    [maskBlock]byte
 	socket syscall.RawConn // nil: packets cannot be held back
 	holds  bool
+	bbr    bool // it is what the kernel sends by
 }
 
 const (
@@ -35,7 +36,8 @@ const (
 )
 
 func newSender(conn net.Conn, masks bool) *sender {
-	return &sender{conn: conn, masks: masks, socket: socketBelow(conn)}
+	socket := socketBelow(conn)
+	return &sender{conn: conn, masks: masks, socket: socket, bbr: sendsByBBR(socket)}
 }
 
 // send writes one message: what follows the headRoom bytes at the beginning of b.

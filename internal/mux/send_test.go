@@ -10,9 +10,9 @@ import (
 	"github.com/gorilla/websocket"
 )
 
-// What is written past gorilla is read by gorilla, which refuses a frame that is masked, or not, where it should not be.
-func TestAnotherImplementationReadsWhatASenderWrites(t *testing.T) {
-	t.Parallel()
+// plain gives both ends of a WebSocket without TLS.
+func plain(t *testing.T) (dialled, other *websocket.Conn) {
+	t.Helper()
 	accepted := make(chan *websocket.Conn, 1)
 	srv := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		var up websocket.Upgrader
@@ -22,15 +22,21 @@ func TestAnotherImplementationReadsWhatASenderWrites(t *testing.T) {
 			accepted <- ws
 		}
 	}))
-	defer srv.Close()
+	t.Cleanup(srv.Close)
 	dialled, response, err := websocket.DefaultDialer.Dial("ws"+strings.TrimPrefix(srv.URL, "http"), nil)
 	if err != nil {
 		t.Fatal(err)
 	}
 	_ = response.Body.Close()
-	defer dialled.Close()
-	other := <-accepted
-	defer other.Close()
+	other = <-accepted
+	t.Cleanup(func() { _, _ = dialled.Close(), other.Close() })
+	return dialled, other
+}
+
+// What is written past gorilla is read by gorilla, which refuses a frame that is masked, or not, where it should not be.
+func TestAnotherImplementationReadsWhatASenderWrites(t *testing.T) {
+	t.Parallel()
+	dialled, other := plain(t)
 	carries(t, newSender(dialled.NetConn(), true), other)
 	carries(t, newSender(other.NetConn(), false), dialled)
 }

@@ -33,6 +33,8 @@ type session struct {
 	ws       *websocket.Conn
 	sender   *sender // of the one that writes
 	ping     time.Duration
+	kernel   look         // of the one that writes
+	wake     *time.Timer  // has that one go on, where nothing else may
 	heard    atomic.Int64 // when something came, Unix nanoseconds
 	done     chan struct{}
 	wg       sync.WaitGroup
@@ -57,6 +59,7 @@ func newSession(ws *websocket.Conn, c Config, client bool) *session {
 	ws.SetReadLimit(maxMessage)
 	s.sender = newSender(ws.NetConn(), !c.Upgraded)
 	tune(s.sender.socket)
+	s.wake = time.AfterFunc(0, s.goOn)
 	s.wg.Go(func() { s.end(s.read(), false) })
 	s.written.Go(s.write)
 	s.wg.Go(s.watch)
@@ -152,6 +155,7 @@ func cutOff(err error) error {
 
 // write writes what is due until the session is over. Who has more to send is let run before packets go out that are not full.
 func (s *session) write() {
+	defer s.wake.Stop()
 	var space [headRoom + message]byte
 	let := false // others were let run
 	for last := false; !last; {
@@ -181,7 +185,9 @@ func (s *session) due(b []byte, wait bool) (_ []byte, more, last bool) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	for !s.cut {
-		if b = s.table.compose(b, time.Now()); len(b) > 0 {
+		now := time.Now()
+		s.glance(now)
+		if b = s.table.compose(b, now); len(b) > 0 {
 			return b, s.table.pending(), false
 		}
 		if s.err != nil && s.table.finished() {
@@ -190,9 +196,30 @@ func (s *session) due(b []byte, wait bool) (_ []byte, more, last bool) {
 		if !wait {
 			return b, false, false
 		}
+		if s.table.pace.filling() {
+			s.wake.Reset(wakeEvery)
+		}
 		s.work.Wait()
 	}
 	return b, false, true
+}
+
+// glance has bulk wait while the kernel looks how long the way is.
+func (s *session) glance(now time.Time) {
+	if s.sender.bbr && s.kernel.due(now) {
+		if g, ok := ask(s.sender.socket); ok {
+			s.kernel.seen(now, g)
+		}
+	}
+	s.table.rests = s.kernel.waits(now)
+	s.table.ping = s.table.ping || s.table.rests && s.kernel.looks // a look ends with an answer
+}
+
+// goOn has the one that writes look again. It locks, so that it does not come just before the other begins to wait.
+func (s *session) goOn() {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.work.Signal()
 }
 
 // watch has a silent peer noticed, and streams forgotten that wait for an end in vain.

@@ -41,8 +41,10 @@ type table struct {
 	control []frame
 	quick   []*stream // with something to send, in the order of their turns
 	bulk    []*stream
-	ping    bool // a mark is wanted, whether data is sent or not
-	closing bool // what is left is sent without regard to what is under way
+	rests   bool      // bulk waits, as if the line were full
+	ping    bool      // a mark is wanted, whether data is sent or not
+	spoke   time.Time // when something was sent last
+	closing bool      // what is left is sent without regard to what is under way
 	pace    pace
 }
 

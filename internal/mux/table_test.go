@@ -227,6 +227,7 @@ func (w *world) step() {
 	w.now = w.now.Add(time.Duration(w.IntN(3000)) * time.Microsecond)
 	side := w.IntN(2)
 	table := w.sides[side]
+	table.rests = w.IntN(20) == 0
 	s := w.any(side)
 	switch action := w.IntN(40); {
 	case action == 0:
@@ -259,6 +260,7 @@ func (w *world) step() {
 
 // finish has all come through that is under way, and everybody end.
 func (w *world) finish() {
+	w.sides[0].rests, w.sides[1].rests = false, false
 	for range 100_000 {
 		w.now = w.now.Add(5 * time.Millisecond)
 		busy := false
@@ -502,6 +504,36 @@ func TestAKeyGoesOutBeforeWhatWaited(t *testing.T) {
 	b := side.compose(make([]byte, 0, message), start)
 	if h, err := parseHead(b); err != nil || h.stream != typed.id || h.length != 1 {
 		t.Errorf("what goes out is %+v, %v", h, err)
+	}
+}
+
+func TestInARestKeysGoOutInFewPacketsAndBulkDoesNot(t *testing.T) {
+	t.Parallel()
+	const trip = 40 * time.Millisecond
+	side := newTable(Config{}, true, new(sync.Mutex))
+	side.pace = known(1e6, trip)
+	bulk, typed := side.open(start), side.open(start)
+	bulk.quickLeft = 0
+	side.rests = true
+	_, _ = side.write(bulk, make([]byte, queued), start)
+	packets := 0
+	for now := start; now.Before(start.Add(10 * trip)); now = now.Add(time.Millisecond) {
+		_, _ = side.write(typed, []byte("k"), now)
+		_ = side.answer(frame{kind: kindSeen, value: 1})
+		if len(side.compose(make([]byte, 0, message), now)) == 0 {
+			continue
+		}
+		packets++
+		if typed.out.size > 0 || bulk.out.size != queued {
+			t.Fatalf("%d keys wait, %d bytes of bulk do", typed.out.size, bulk.out.size)
+		}
+	}
+	if packets != 40 {
+		t.Errorf("%d packets in ten trips", packets)
+	}
+	side.rests = false
+	if side.compose(make([]byte, 0, message), start.Add(10*trip)); bulk.out.size == queued {
+		t.Error("bulk does not go on after it")
 	}
 }
 
