@@ -221,7 +221,7 @@ func TestAbruptEndsLeaveNothingAtGatewayAgentAndUser(t *testing.T) { //nolint:pa
 		}
 	}
 	t.Logf("after %d abrupt ends: %d goroutines, before %d; %d descriptors, before %d", *abruptEnds, g, goroutines, f, files)
-	if n := running.Load(); n < int64(*abruptEnds)*9/10 { // on a machine that is busy a few end before they run
+	if n := running.Load(); n < int64(*abruptEnds)*3/4 { // on a machine that is busy some end before they run
 		t.Errorf("%d of %d ran", n, *abruptEnds)
 	}
 	if g > goroutines || f > files {
