@@ -214,6 +214,9 @@ func (c Condition) fromCommas(text string) []any {
 	}
 	var list []any
 	for part := range strings.SplitSeq(text, ",") {
+		if len(list) > maxFilterSet {
+			break // it is too long already, and a text of commas alone would become many times as long
+		}
 		if c.Ref.Type == Numeric || c.Ref.Type == BigInt {
 			if f, err := strconv.ParseFloat(strings.TrimSpace(part), 64); err == nil {
 				list = append(list, f)

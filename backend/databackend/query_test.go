@@ -71,6 +71,20 @@ func TestAHistoryRequestThatIsWrongIsRefusedWithItsURI(t *testing.T) {
 	}
 }
 
+// A message of commas alone would otherwise become many times as large. It measures, so nothing runs beside it.
+func TestAListWrittenAsTextIsReadNoFurtherThanItMayBeLong(t *testing.T) { //nolint:paralleltest // see above
+	table, text := tableOf(t, "plain"), strings.Repeat(",", 200_000)
+	allocations := testing.AllocsPerRun(1, func() {
+		_, err := databackend.ParseQuery(table, dict{"filterAnd": []any{filter("n", "IN", text)}})
+		if errs.URIOf(err) != wire.ErrInvalidFilter {
+			t.Errorf("%v", err)
+		}
+	})
+	if allocations > 20_000 {
+		t.Errorf("it took %v allocations", allocations)
+	}
+}
+
 func TestASeriesRequestThatIsWrongIsRefusedWithItsURI(t *testing.T) {
 	t.Parallel()
 	avg := dict{"ref": "f", "method": "AVG"}

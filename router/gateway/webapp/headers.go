@@ -22,8 +22,9 @@ func cookieOf(r *http.Request) string {
 	return ""
 }
 
+// isOurs also knows a cookie without a name whose value looks like one of ours: some browsers send that as if it had the name.
 func isOurs(cookie string) bool {
-	name, _, _ := strings.Cut(strings.TrimSpace(cookie), "=")
+	name, _, _ := strings.Cut(strings.TrimLeft(cookie, "= \t"), "=")
 	return strings.HasPrefix(asciiLower(strings.TrimSpace(name)), reserved)
 }
 

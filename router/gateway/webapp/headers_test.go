@@ -41,7 +41,7 @@ func TestTheDeviceSeesNoCredentialOfOurs(t *testing.T) {
 func TestWhatAnApplicationSetsHoldsForItsOwnHost(t *testing.T) {
 	t.Parallel()
 	h := http.Header{
-		"Set-Cookie": {"a=1; Domain=tunnel.example; Path=/; HttpOnly", "b=2;domain = .example;Secure", "__Host-bulkhead-visit=x; Path=/", "c=domain=3"},
+		"Set-Cookie": {"a=1; Domain=tunnel.example; Path=/; HttpOnly", "b=2;domain = .example;Secure", "__Host-bulkhead-visit=x; Path=/", "=__Host-bulkhead-visit=x; Path=/", " = __host-bulkhead-visit=x", "__Host-bulkhead-visit", "c=domain=3"},
 		"Alt-Svc":    {`h3="evil:443"`}, "Clear-Site-Data": {`"*"`}, "Strict-Transport-Security": {"max-age=1"}, "Location": {"http://127.0.0.1:8080"},
 	}
 	toBrowser(h, siteOrigin, app)
