@@ -8,6 +8,7 @@ import "bulkhead/db/pgerr"
 var meanings = pgerr.Meanings{
 	"principal_key_kind_unique":           "a user or service account of this key exists already",
 	"app_user_identity_unique":            "a user of this name exists already",
+	"app_user_local_identity_unique":      "a user of this name exists already",
 	"app_user_principal_exists":           "the user does not exist",
 	"app_user_project_exists":             "the project does not exist",
 	"service_account_principal_exists":    "the service account does not exist",

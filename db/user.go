@@ -50,9 +50,10 @@ func (s *Users) LocalUser(ctx context.Context, name string) (account.LocalUser, 
 	return u, found("user", err)
 }
 
-// UserBySubject finds a user by who it is.
-func (s *Users) UserBySubject(ctx context.Context, issuer, subject string) (account.User, error) {
-	u, err := first(ctx, s.db.pool, scanUser, selectUsers+` WHERE u.issuer = $1 AND u.subject = $2`, issuer, subject)
+// UserBySubject finds a user of the platform or else of a project by who it is.
+func (s *Users) UserBySubject(ctx context.Context, project wire.Key, issuer, subject string) (account.User, error) {
+	u, err := first(ctx, s.db.pool, scanUser, selectUsers+` WHERE u.issuer = $1 AND u.subject = $2 AND COALESCE(u.project_key, 0) IN (0, $3)
+		ORDER BY u.project_key NULLS FIRST LIMIT 1`, issuer, subject, project)
 	return u, found("user", err)
 }
 

@@ -116,7 +116,7 @@ func (l *Logins) Identified(ctx context.Context, c Client, kind LoginKind, who I
 	if !kind.Valid() {
 		return Session{}, errs.E(wire.Invalid, "no such kind of login")
 	}
-	u, err := l.Users.UserBySubject(ctx, who.Issuer, who.Subject)
+	u, err := l.Users.UserBySubject(ctx, who.Project, who.Issuer, who.Subject)
 	switch {
 	case !believable(who):
 		err = errs.E(wire.Unauthenticated, "the provider told no issuer or subject")
@@ -157,7 +157,7 @@ func (l *Logins) admit(ctx context.Context, c Client, who Identity) (User, error
 	}
 	err := l.Users.InsertUser(ctx, u, "", audit.New(u.actor(c), audit.UserCreate, u.Project, u.asset()).Changed(nil, u.told()))
 	if errs.KindOf(err) == wire.Conflict { // by the same person's other browser
-		return l.Users.UserBySubject(ctx, who.Issuer, who.Subject)
+		return l.Users.UserBySubject(ctx, who.Project, who.Issuer, who.Subject)
 	}
 	return u, err
 }

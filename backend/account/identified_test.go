@@ -88,6 +88,33 @@ func TestAProvidersOfAProjectSpeaksForItsOwnUsersAlone(t *testing.T) {
 	p.refusedFor("another project")
 }
 
+// Two projects may use one issuer. Whose provider somebody comes by first, by a link that one was sent, must not matter.
+func TestWhoLogsInToOneProjectFirstIsNotKeptOutOfAnother(t *testing.T) {
+	t.Parallel()
+	p := newPeople(t)
+	if _, err := p.database.Pool().Exec(t.Context(), `INSERT INTO bulkhead.project (key, name, title, created_at) VALUES (5, 'plant-a', '', now()), (6, 'plant-b', '', now())`); err != nil {
+		t.Fatal(err)
+	}
+	first, second := atProvider, atProvider
+	first.Provider, first.Project = 9, 5
+	second.Provider, second.Project = 10, 6
+	lured, err := p.identified(first)
+	if err != nil {
+		t.Fatal(err)
+	}
+	own, err := p.identified(second)
+	if err != nil {
+		t.Fatalf("the other project's provider speaks for its users: %v", err)
+	}
+	if p.who(lured).Key == p.who(own).Key {
+		t.Error("one project's word makes somebody the other's user")
+	}
+	again, err := p.identified(second)
+	if err != nil || p.who(again).Key != p.who(own).Key {
+		t.Errorf("the second time: %v", err)
+	}
+}
+
 func TestNoProviderSpeaksForLocalAccounts(t *testing.T) {
 	t.Parallel()
 	p := newPeople(t)

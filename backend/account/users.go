@@ -71,7 +71,7 @@ func (u User) Holder() Holder {
 // UserStore keeps users. What changes one writes the audit entry in the same transaction.
 type UserStore interface {
 	LocalUser(ctx context.Context, name string) (LocalUser, error) // kind NotFound where there is none
-	UserBySubject(ctx context.Context, issuer, subject string) (User, error)
+	UserBySubject(ctx context.Context, project wire.Key, issuer, subject string) (User, error)
 	User(ctx context.Context, key wire.Key) (User, error)
 	// FindUsers gives at most two users whose key, login name, name or e-mail address is text; those by key or login name
 	// before others.
