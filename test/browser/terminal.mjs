@@ -6,10 +6,10 @@ const device = 'plant-a/press-1';
 // screen is what the terminal shows.
 const screen = (tab) => tab.page.evaluate(() => document.querySelector('.xterm-rows').innerText.replaceAll('\u00a0', ' '));
 
-// shows waits until it shows something.
+// shows waits until it shows something. It does not look at each frame, which would keep a processor from what is waited for.
 async function shows(tab, pattern) {
   const source = [pattern.source, pattern.flags];
-  await tab.page.waitForFunction(([text, flags]) => new RegExp(text, flags).test(document.querySelector('.xterm-rows')?.innerText.replaceAll('\u00a0', ' ')), source)
+  await tab.page.waitForFunction(([text, flags]) => new RegExp(text, flags).test(document.querySelector('.xterm-rows')?.innerText.replaceAll('\u00a0', ' ')), source, { polling: 50 })
     .catch(async (e) => { throw new Error(`${pattern} is not shown: ${e.message}\n${await screen(tab).catch(() => tab.page.url())}\n${await tab.page.locator('#state').innerText().catch(() => '')}`); });
 }
 
@@ -95,7 +95,7 @@ await browser(async (tab) => {
   await tab.page.setViewportSize({ width: 700, height: 500 });
   await tab.page.waitForFunction((old) => document.querySelector('.xterm-rows').childElementCount < old, before);
   const after = await rows();
-  await run(tab, 'clear; while [ "$(stty size | cut -d" " -f1)" != ' + after + ' ]; do :; done; echo s$((1))ized', /^s1ized/m);
+  await run(tab, 'clear; while [ "$(stty size | cut -d" " -f1)" != ' + after + ' ]; do sleep 0.05; done; echo s$((1))ized', /^s1ized/m);
   await tab.page.setViewportSize({ width: 1000, height: 760 });
   step('what is typed runs, and the shell knows the size');
 
