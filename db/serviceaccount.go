@@ -59,10 +59,22 @@ func (s *ServiceAccounts) SuspendServiceAccount(ctx context.Context, key wire.Ke
 	})
 }
 
-// DeleteServiceAccount deletes a service account and its keys.
-func (s *ServiceAccounts) DeleteServiceAccount(ctx context.Context, key wire.Key, e audit.Entry) error {
-	return s.db.change(ctx, e, func(tx pgx.Tx) error {
+// DeleteServiceAccount deletes a service account and its keys, and gives their ids. Who makes a key for it waits for the lock,
+// and then finds nobody.
+func (s *ServiceAccounts) DeleteServiceAccount(ctx context.Context, key wire.Key, e audit.Entry) (keys []string, err error) {
+	err = s.db.change(ctx, e, func(tx pgx.Tx) error {
+		if _, err := tx.Exec(ctx, `SELECT FROM principal WHERE key = $1 FOR UPDATE`, key); err != nil {
+			return err
+		}
+		rows, err := tx.Query(ctx, `SELECT id FROM api_key WHERE holder_key = $1`, key)
+		if err != nil {
+			return err
+		}
+		if keys, err = pgx.CollectRows(rows, pgx.RowTo[string]); err != nil {
+			return err
+		}
 		tag, err := tx.Exec(ctx, `DELETE FROM principal WHERE key = $1 AND kind = 'service_account'`, key)
 		return touched(tag, err, missing("service account"))
 	})
+	return keys, err
 }

@@ -37,7 +37,8 @@ type ServiceAccountStore interface {
 	ServiceAccounts(ctx context.Context, after wire.Key, limit int) ([]ServiceAccount, error)
 	InsertServiceAccount(ctx context.Context, a ServiceAccount, e audit.Entry) error
 	SuspendServiceAccount(ctx context.Context, key wire.Key, suspended bool, e audit.Entry) error
-	DeleteServiceAccount(ctx context.Context, key wire.Key, e audit.Entry) error
+	// DeleteServiceAccount deletes a service account with its keys, and gives the ids of all that there were: none is made meanwhile.
+	DeleteServiceAccount(ctx context.Context, key wire.Key, e audit.Entry) (keys []string, err error)
 }
 
 // ServiceAccounts makes and changes service accounts. Make one with NewServiceAccounts.
@@ -114,12 +115,9 @@ func (s *ServiceAccounts) Delete(ctx context.Context, by Principal, actor audit.
 	if a.Key == by.Key || a.Bootstrap {
 		return errs.E(wire.Conflict, "this service account cannot be deleted: revoke its keys")
 	}
-	ids, err := s.keys.idsOf(ctx, a.Key)
-	if err != nil {
-		return err
-	}
 	entry := audit.New(actor, audit.ServiceAccountDelete, a.Project, a.asset()).Changed(a, nil)
-	if err := s.store.DeleteServiceAccount(ctx, a.Key, entry); err != nil {
+	ids, err := s.store.DeleteServiceAccount(ctx, a.Key, entry)
+	if err != nil {
 		return errs.Wrap("account: delete service account", err)
 	}
 	s.keys.ended(ids)
