@@ -87,6 +87,8 @@ func wantExit(t *testing.T, err error, want int) {
 }
 
 func greeting(t *testing.T, d *runningDev) {
+	// What is said comes by another way than the ready file, and may come after it.
+	until(t, time.Minute, "the end of the greeting", func() bool { return strings.Contains(d.output.String(), "Ctrl-C stops all of it") })
 	lines := strings.Split(strings.TrimSpace(d.output.String()), "\n")
 	if len(lines) > 12 {
 		t.Errorf("%d lines:\n%s", len(lines), d.output)
