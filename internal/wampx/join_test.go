@@ -106,3 +106,17 @@ func TestADialledSessionAndOneInTheRoutersProcessMeet(t *testing.T) {
 		}
 	}
 }
+
+func TestARealmThatIsRemovedEndsItsSessionsWithTheReason(t *testing.T) {
+	t.Parallel()
+	r, c, _ := bulkhead(t)
+	s := dial(t, c)
+	r.Apply(&realms.Directory{})
+	<-s.Done()
+	if wampx.Reason(s.Err()) == "" || errs.KindOf(s.Err()) != wire.Unavailable {
+		t.Errorf("ended with %v", s.Err())
+	}
+	if err := s.PublishURI(t.Context(), "topic", nil, nil, wampx.PublishOptions{}); errs.KindOf(err) != wire.Unavailable {
+		t.Errorf("a publication on a session that is over: %v", err)
+	}
+}

@@ -8,7 +8,6 @@ import (
 	"testing"
 
 	"github.com/gammazero/nexus/v3/transport"
-	"github.com/gammazero/nexus/v3/wamp"
 
 	"bulkhead/internal/errs"
 	"bulkhead/internal/wampx"
@@ -353,19 +352,5 @@ func TestALargeMessagePasses(t *testing.T) {
 	args, _, err := caller.CallURI(t.Context(), "echo", []any{large}, nil, nil)
 	if err != nil || args[0] != large {
 		t.Errorf("%v", err)
-	}
-}
-
-func TestAShutdownOfTheRouterEndsTheSessionWithItsReason(t *testing.T) {
-	t.Parallel()
-	r, srv := nexus(t)
-	s := dial(t, config(srv))
-	r.RemoveRealm(wamp.URI(testRealm))
-	<-s.Done()
-	if wampx.Reason(s.Err()) == "" || errs.KindOf(s.Err()) != wire.Unavailable {
-		t.Errorf("ended with %v", s.Err())
-	}
-	if err := s.PublishURI(t.Context(), "topic", nil, nil, wampx.PublishOptions{}); errs.KindOf(err) != wire.Unavailable {
-		t.Errorf("a publication on a session that is over: %v", err)
 	}
 }

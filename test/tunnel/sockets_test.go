@@ -100,6 +100,9 @@ func TestTheSocketsOfATunnelAreSetAtAllItsEnds(t *testing.T) {
 	}))
 	c := p.dial()
 	go pour(c)
+	if _, err := io.ReadFull(c, make([]byte, 1)); err != nil { // then each session is there
+		t.Fatal(err)
+	}
 	go func() { _, _ = io.Copy(io.Discard, c) }()
 	server := shared.ready.PIDs.Server
 	for name, pid := range map[string]int{"the device": d.agent.Process.Pid, "the user": p.pid} {
