@@ -35,15 +35,16 @@ type knownLogs struct {
 	file string
 }
 
-func (inv *invocation) knownLogs() (*knownLogs, error) {
-	contexts, err := OpenContexts(inv.environ)
+// knownLogs are those of the folder in which a context remembers its server.
+func (inv *invocation) knownLogs(c Context) (*knownLogs, error) {
+	dir, err := inv.seenIn(c)
 	if err != nil {
 		return nil, err
 	}
-	k := &knownLogs{file: filepath.Join(contexts.Dir, "audit-logs.json"), Servers: map[string]string{}, Logs: map[string]map[string]ledger.State{}}
+	k := &knownLogs{file: filepath.Join(dir, "audit-logs.json"), Servers: map[string]string{}, Logs: map[string]map[string]ledger.State{}}
 	text, err := os.ReadFile(k.file)
 	if errors.Is(err, fs.ErrNotExist) {
-		return k, contexts.makeDir()
+		return k, Contexts{dir}.makeDir()
 	}
 	if err == nil {
 		err = json.Unmarshal(text, k)
@@ -90,20 +91,50 @@ func (k *knownLogs) trust(server, key string, accept bool) (note.Verifier, error
 }
 
 // chosenKey is what --key names: the key itself or a file that has it; without it, the one key of the name that signed and
-// that was seen of a server before.
-func (k *knownLogs) chosenKey(flag, signer string) (note.Verifier, string, error) {
-	if flag != "" {
-		if text, err := os.ReadFile(flag); err == nil {
-			flag = string(text)
-		}
-		flag = strings.TrimSpace(flag)
-		v, err := note.NewVerifier(flag)
-		return v, flag, errs.As(wire.Invalid, err, "--key: want a key like NAME+HASH+KEY, or a file that has one")
+// that was seen of a server before, the current context's or any other. It comes with what was seen of that key's logs.
+func (inv *invocation) chosenKey(flag, signer string) (*knownLogs, note.Verifier, string, error) {
+	if text, err := os.ReadFile(flag); err == nil {
+		flag = string(text)
 	}
+	flag = strings.TrimSpace(flag)
+	wanted := func(key string) bool {
+		v, err := note.NewVerifier(key)
+		return err == nil && (key == flag || flag == "" && v.Name() == signer)
+	}
+	k, key, err := inv.whereSeen(wanted)
+	switch {
+	case err != nil:
+		return nil, nil, "", err
+	case key == "" && flag == "":
+		return nil, nil, "", &verificationError{fmt.Sprintf("nothing says that the signer %q is to be believed: give --key with the key that its server showed, or verify that server first", signer)}
+	case key == "":
+		key = flag
+	}
+	v, err := note.NewVerifier(key)
+	return k, v, key, errs.As(wire.Invalid, err, "--key: want a key like NAME+HASH+KEY, or a file that has one")
+}
+
+// whereSeen looks for the key of a server where the current context remembers, and then where all others do.
+func (inv *invocation) whereSeen(wanted func(key string) bool) (*knownLogs, string, error) {
+	if current, err := inv.resolve(); err == nil && current.Seen != "" {
+		if k, err := inv.knownLogs(current); err == nil {
+			if key := k.find(wanted); key != "" {
+				return k, key, nil
+			}
+		}
+	}
+	k, err := inv.knownLogs(Context{})
+	if err != nil {
+		return nil, "", err
+	}
+	return k, k.find(wanted), nil
+}
+
+func (k *knownLogs) find(wanted func(key string) bool) string {
 	for _, key := range k.Servers {
-		if v, err := note.NewVerifier(key); err == nil && v.Name() == signer {
-			return v, key, nil
+		if wanted(key) {
+			return key
 		}
 	}
-	return nil, "", &verificationError{fmt.Sprintf("nothing says that the signer %q is to be believed: give --key with the key that its server showed, or verify that server first", signer)}
+	return ""
 }

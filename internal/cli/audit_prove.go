@@ -46,7 +46,7 @@ func (inv *invocation) prove(ctx context.Context, sequence int64, file string) e
 	if err != nil {
 		return err
 	}
-	known, err := inv.knownLogs()
+	known, err := inv.knownLogs(api.context)
 	if err != nil {
 		return err
 	}
@@ -82,7 +82,7 @@ func (inv *invocation) prove(ctx context.Context, sequence int64, file string) e
 
 // exportTiles writes logs as they are served, so that anybody who has the key can verify them.
 func (inv *invocation) exportTiles(ctx context.Context, api *client, project, dir string) error {
-	known, err := inv.knownLogs()
+	known, err := inv.knownLogs(api.context)
 	if err != nil {
 		return err
 	}

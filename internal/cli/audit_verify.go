@@ -40,15 +40,10 @@ func (inv *invocation) auditVerify() *cobra.Command {
 	c.Flags().StringVar(&project, "project", "", "check the log of this project only")
 	c.Flags().BoolVar(&accept, "accept-new-key", false, "believe the server's key although it was another before")
 	c.RunE = func(c *cobra.Command, args []string) error {
-		known, err := inv.knownLogs()
-		if err != nil {
-			return err
-		}
-		v := &verifier{inv: inv, known: known, project: project}
+		v := &verifier{inv: inv, project: project}
 		switch info, err := os.Stat(strings.Join(args, "")); {
 		case len(args) == 0:
-			err = v.server(c.Context(), accept)
-			return asVerification(err)
+			return asVerification(v.server(c.Context(), accept))
 		case err != nil:
 			return errs.As(wire.Invalid, err, "%s cannot be read", args[0])
 		case info.IsDir():
@@ -79,6 +74,9 @@ type verifier struct {
 func (v *verifier) server(ctx context.Context, accept bool) error {
 	api, err := v.inv.client()
 	if err != nil {
+		return err
+	}
+	if v.known, err = v.inv.knownLogs(api.context); err != nil {
 		return err
 	}
 	source := serverLogs{api}
@@ -121,10 +119,11 @@ func (v *verifier) directory(ctx context.Context, dir, flag string) error {
 	if err != nil {
 		return err
 	}
-	key, text, err := v.known.chosenKey(flag, signerOf(string(first)))
+	known, key, text, err := v.inv.chosenKey(flag, signerOf(string(first)))
 	if err != nil {
 		return err
 	}
+	v.known = known
 	if v.project != "" {
 		only, err := ledger.ParseLog(v.project)
 		if err != nil {
@@ -249,7 +248,7 @@ func (v *verifier) proof(file, flag string) error {
 	if err != nil {
 		return &verificationError{fmt.Sprintf("%s: %v", file, err)}
 	}
-	key, _, err := v.known.chosenKey(flag, signerOf(p.Checkpoint))
+	_, key, _, err := v.inv.chosenKey(flag, signerOf(p.Checkpoint))
 	if err != nil {
 		return err
 	}

@@ -14,8 +14,6 @@ import (
 	"bulkhead/wire"
 )
 
-const devContext = "dev"
-
 func (inv *invocation) devCommand() *cobra.Command {
 	var o dev.Options
 	var readyFile string
@@ -49,11 +47,7 @@ func (inv *invocation) devCommand() *cobra.Command {
 		if err := dev.Reset(c.Context(), o.Dir, inv.logger(config.Log{Level: "warn", Format: "auto"})); err != nil {
 			return err
 		}
-		contexts, err := OpenContexts(inv.environ)
-		if err != nil {
-			return nil // there is no place for contexts, so there is none to forget
-		}
-		return contexts.Delete(devContext)
+		return inv.forgetDev(o.Dir)
 	}
 	c.AddCommand(reset, inv.devCode(&o.Dir))
 	return c
@@ -70,8 +64,7 @@ func (inv *invocation) dev(ctx context.Context, o dev.Options, readyFile string,
 	}
 	defer running.Stop()
 	ready := running.Ready()
-	inv.remember(ready)
-	inv.greet(ready, running.Dir())
+	inv.greet(ready, running.Dir(), inv.rememberDev(ready, running.Dir()))
 	if readyFile != "" {
 		if err := ready.Write(readyFile); err != nil {
 			return err
@@ -85,27 +78,12 @@ func (inv *invocation) dev(ctx context.Context, o dev.Options, readyFile string,
 	return nil
 }
 
-// remember makes the server a context, so that commands need no flags. A user without a home has none, which is fine.
-func (inv *invocation) remember(r dev.Ready) {
-	contexts, err := OpenContexts(inv.environ)
-	if err != nil {
-		return
-	}
-	context := Context{Server: r.API, CAFile: r.CAFile, APIKeyFile: r.OwnerAPIKeyFile}
-	if known, err := contexts.Get(devContext); err == nil && known.Server == context.Server && known.CAFile == context.CAFile {
-		context.Login = known.Login
-	}
-	if err := contexts.Put(devContext, context); err != nil {
-		fmt.Fprintf(inv.Err, "bulkhead: the context %q is not remembered: %v\n", devContext, err)
-	}
-}
-
 // greet prints where everything is and what to try: at most 12 lines.
-func (inv *invocation) greet(r dev.Ready, dir string) {
+func (inv *invocation) greet(r dev.Ready, dir, flags string) {
 	project := r.Projects[0]
 	installation, device := project.Installations[0], project.Devices[0]
 	realm := project.Name + "/" + installation.App + "@" + string(installation.Stage)
-	me, owner := inv.program(), r.Users[0]
+	me, owner := program()+flags, r.Users[0]
 	for _, line := range []string{
 		"Bulkhead is ready.",
 		"  API      " + r.API + "/api/v1   (description: /api/v1/openapi.json, health and metrics: " + r.Ops + ")",
@@ -130,17 +108,4 @@ func program() string {
 		return "go run ./cmd/bulkhead"
 	}
 	return "bulkhead"
-}
-
-// program is how this program was started, with the context that it needs.
-func (inv *invocation) program() string {
-	name := program()
-	contexts, err := OpenContexts(inv.environ)
-	if err != nil {
-		return name
-	}
-	if current, err := contexts.Current(); err == nil && current != devContext {
-		name += " --context " + devContext
-	}
-	return name
 }

@@ -66,7 +66,7 @@ func (inv *invocation) readRecording(ctx context.Context, id, purpose, signer st
 
 // trustSigner compares the key that signed a recording with the one by which the device is known here, and says whose it is.
 func (inv *invocation) trustSigner(api *client, about httpapi.Recording, named string) (whose string, err error) {
-	known, err := inv.knownDevices()
+	known, err := inv.knownDevices(api.context)
 	if err != nil {
 		return "", err
 	}

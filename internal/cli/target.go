@@ -36,6 +36,7 @@ type Context struct {
 	CAFile     string `yaml:"ca_file,omitempty" json:"ca_file,omitempty"`
 	APIKeyFile string `yaml:"api_key_file,omitempty" json:"api_key_file,omitempty"`
 	Login      *Login `yaml:"login,omitempty" json:"login,omitempty"`
+	Seen       string `yaml:"seen,omitempty" json:"seen,omitempty"` // see seenIn
 
 	name string // "" where flags name the server
 }
@@ -230,7 +231,7 @@ func (c Context) tlsConfig() (*tls.Config, error) {
 	}
 	text, err := os.ReadFile(c.CAFile)
 	if err != nil {
-		return nil, errs.As(wire.Invalid, err, "authority file %s cannot be read", c.CAFile)
+		return nil, errs.As(wire.Invalid, err, "authority file %s cannot be read%s", c.CAFile, c.gone())
 	}
 	config.RootCAs = x509.NewCertPool()
 	if !config.RootCAs.AppendCertsFromPEM(text) {

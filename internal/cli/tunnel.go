@@ -96,7 +96,7 @@ func (inv *invocation) tunnelForget() *cobra.Command {
 		if err != nil {
 			return err
 		}
-		known, err := inv.knownDevices()
+		known, err := inv.knownDevices(api.context)
 		if err != nil {
 			return err
 		}

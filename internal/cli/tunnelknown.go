@@ -19,12 +19,10 @@ import (
 // the device's key for tunnels. Commands that run at once may use the file: it is read as a whole, and changed by one at a time.
 type knownDevices struct{ file string }
 
-func (inv *invocation) knownDevices() (*knownDevices, error) {
-	contexts, err := OpenContexts(inv.environ)
-	if err != nil {
-		return nil, err
-	}
-	return &knownDevices{file: filepath.Join(contexts.Dir, "known_devices")}, nil
+// knownDevices are those of the folder in which a context remembers its server.
+func (inv *invocation) knownDevices(c Context) (*knownDevices, error) {
+	dir, err := inv.seenIn(c)
+	return &knownDevices{file: filepath.Join(dir, "known_devices")}, err
 }
 
 func knownAs(server string, device wire.Key) string { return server + " " + device.String() }

@@ -118,7 +118,7 @@ func (p *passage) open(ctx context.Context, inv *invocation, found httpapi.Devic
 
 // trust compares the key that the device has proved with the one that it had before.
 func (p *passage) trust(inv *invocation, device wire.Key, name string) error {
-	known, err := inv.knownDevices()
+	known, err := inv.knownDevices(p.api.context)
 	if err != nil {
 		return err
 	}

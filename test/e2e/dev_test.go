@@ -4,6 +4,7 @@ import (
 	"context"
 	"encoding/json"
 	"errors"
+	"math/rand/v2"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -292,6 +293,29 @@ func TestASecondStartGoesOnWhereTheFirstStopped(t *testing.T) {
 	}
 	if got := rows(t, second, p, "--limit", "10000")[0]["tsp"]; got != oldest {
 		t.Errorf("the oldest row is of %v, was of %v", got, oldest)
+	}
+}
+
+// Who begins anew, in the same folder or in another, meets a server with other keys at the same address.
+func TestTwoStateDirectoriesAfterEachOtherAtOneAddressAreTwoServers(t *testing.T) {
+	t.Parallel()
+	s := newSite(t)
+	here := "127." + strconv.Itoa(1+rand.IntN(250)) + ".7.1" // of this test alone, so that nobody takes the port meanwhile
+	first := s.start(t, "--listen", here+":0")
+	s.run(t, "bulkhead", "audit", "verify")
+	first.stop(t)
+	s.run(t, "bulkhead", "dev", "reset", "--dir", s.dir)
+	second := s.start(t, "--listen", strings.TrimPrefix(first.ready.API, "https://"), "--ops-listen", "127.0.0.1:0")
+	if second.ready.API != first.ready.API {
+		t.Fatalf("%s is not %s", second.ready.API, first.ready.API)
+	}
+	for _, want := range []bool{false, true} { // whether it was seen before
+		logs := cli[[]struct {
+			Since int64 `json:"entries_when_last_seen"`
+		}](t, second, "audit", "verify")
+		if len(logs) == 0 || logs[0].Since > 0 != want {
+			t.Errorf("verified %+v", logs)
+		}
 	}
 }
 
