@@ -13,6 +13,7 @@ import (
 	"os"
 	"os/signal"
 	"slices"
+	"strings"
 	"syscall"
 
 	"github.com/spf13/cobra"
@@ -141,13 +142,25 @@ func arguments(least, most int) cobra.PositionalArgs {
 
 // group is a noun whose verbs are commands of their own.
 func group(use, short string, verbs ...*cobra.Command) *cobra.Command {
-	c := &cobra.Command{Use: use, Short: short, Args: cobra.ArbitraryArgs}
+	c := &cobra.Command{Use: use, Short: short, Args: cobra.ArbitraryArgs, SuggestionsMinimumDistance: 2}
 	c.RunE = func(c *cobra.Command, args []string) error {
 		if len(args) > 0 {
-			return usage(c, "%s has no command %q", c.CommandPath(), args[0])
+			return usage(c, "%s has no command %q%s", c.CommandPath(), args[0], meant(c, args[0]))
 		}
 		return c.Help()
 	}
 	c.AddCommand(verbs...)
 	return c
+}
+
+// meant is which command was meant, where one is alike.
+func meant(c *cobra.Command, typed string) string {
+	alike := c.SuggestionsFor(typed)
+	for i, name := range alike {
+		alike[i] = c.CommandPath() + " " + name
+	}
+	if len(alike) == 0 {
+		return ""
+	}
+	return "; is it: " + strings.Join(alike, ", or: ")
 }

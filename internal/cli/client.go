@@ -3,6 +3,7 @@ package cli
 import (
 	"bytes"
 	"context"
+	"crypto/x509"
 	"encoding/json"
 	"errors"
 	"fmt"
@@ -165,11 +166,20 @@ func (c *client) try(ctx context.Context, r request) (*http.Response, error) {
 	return response, nil
 }
 
+// authority is by which the server is known.
+func (c Context) authority() string {
+	if c.CAFile == "" {
+		return "the authorities of this system"
+	}
+	return "the authority in " + c.CAFile
+}
+
 func userAgent() string { return "bulkhead/" + programVersion().Version }
 
 // unreachable says in the user's words why no answer came.
 func (c *client) unreachable(err error) error {
 	var refused *net.OpError
+	var unknown x509.UnknownAuthorityError
 	switch {
 	case errors.Is(err, context.Canceled):
 		return err
@@ -177,6 +187,8 @@ func (c *client) unreachable(err error) error {
 		return errs.As(wire.Unavailable, err, "%s did not answer in time", c.context.Server)
 	case errors.As(err, &refused):
 		return errs.As(wire.Unavailable, err, "%s cannot be reached: is the server running?", c.context.Server)
+	case errors.As(err, &unknown):
+		return errs.As(wire.Unavailable, err, "%s is not known by %s: give the one that it shows itself by with --ca-file FILE", c.context.Server, c.context.authority())
 	default:
 		return errs.As(wire.Unavailable, err, "%s cannot be reached", c.context.Server)
 	}

@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"net/http"
 	"os"
+	"strings"
 	"time"
 
 	"github.com/spf13/cobra"
@@ -26,10 +27,7 @@ func deviceRows(d httpapi.Device) [][]string {
 func (inv *invocation) deviceCommand() *cobra.Command {
 	return group("device", "Devices, named PROJECT/NAME, by serial or by key",
 		inv.deviceList(),
-		acting(inv, "show DEVICE", "Show a device", arguments(1, 1), func(_ *cobra.Command, args []string) (request, error) {
-			return request{method: http.MethodGet, path: path("devices", args[0])}, nil
-		}, deviceRows),
-		inv.deviceCreate(), inv.deviceUpdate(), inv.deviceRotate(),
+		inv.deviceShow(), inv.deviceCreate(), inv.deviceUpdate(), inv.deviceRotate(),
 		inv.deviceAction("suspend", http.MethodPost, "suspend", "End a device's sessions and let it join no more"),
 		inv.deviceAction("resume", http.MethodPost, "resume", "Let a suspended device join again"),
 		inv.deviceAction("delete", http.MethodDelete, "", "Delete a device; its rows stay"),
@@ -46,9 +44,28 @@ func (inv *invocation) deviceList() *cobra.Command {
 	}), &project, true)
 }
 
+func (inv *invocation) deviceShow() *cobra.Command {
+	c := &cobra.Command{Use: "show DEVICE", Short: "Show a device", Args: arguments(1, 1)}
+	c.RunE = func(c *cobra.Command, args []string) error {
+		api, err := inv.client()
+		if err != nil {
+			return err
+		}
+		d, _, err := find(c.Context(), api, args[0])
+		if err != nil {
+			return err
+		}
+		return inv.print(d, func() table { return table{rows: deviceRows(d)} })
+	}
+	return c
+}
+
 // find looks up a device by any of its names, and gives its path.
 func find(ctx context.Context, c *client, name string) (httpapi.Device, string, error) {
 	d, err := fetch[httpapi.Device](ctx, c, request{method: http.MethodGet, path: path("devices", name)})
+	if project, _, named := strings.Cut(name, "/"); named && errs.KindOf(err) == wire.NotFound {
+		err = errs.E(wire.NotFound, "there is no device %q that you may see\n  type: bulkhead device list %s", name, project)
+	}
 	return d, path("projects", d.ProjectKey.String(), "devices", d.Key.String()), err
 }
 

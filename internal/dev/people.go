@@ -3,6 +3,7 @@ package dev
 import (
 	"context"
 	"crypto/rand"
+	"fmt"
 	"net/http"
 	"os"
 	"path/filepath"
@@ -85,7 +86,8 @@ func (p *people) mount(public string) (map[string]http.Handler, error) {
 	row := oidc.Provider{Name: providerName}
 	provider, err := idp.New(idp.Config{
 		Issuer: p.issuer, ClientID: clientID, ClientSecret: p.client, RedirectURI: oidc.RedirectURI(public, row), LogoutURI: oidc.AfterLogout(public),
-		Users: p.users, Now: time.Now,
+		Users: p.users, Now: time.Now, Hint: fmt.Sprintf("Log in as %s or %s; their passwords are in %s, and in %s beside it.",
+			p.users[0].Name, p.users[1].Name, p.passwordFile(p.users[0].Name), filepath.Base(p.passwordFile(p.users[1].Name))),
 	})
 	if err != nil {
 		return nil, err

@@ -94,7 +94,7 @@ func (p *provider) token(w http.ResponseWriter, r *http.Request) {
 func (p *provider) logout(w http.ResponseWriter, r *http.Request) {
 	asked, err := op.ParseEndSessionRequest(r, p.Decoder())
 	if err != nil {
-		render(w, http.StatusBadRequest, view{Fault: "The request cannot be read."})
+		p.render(w, http.StatusBadRequest, view{Fault: "The request cannot be read."})
 		return
 	}
 	ending, err := op.ValidateEndSessionRequest(r.Context(), asked, p)
@@ -103,7 +103,7 @@ func (p *provider) logout(w http.ResponseWriter, r *http.Request) {
 		ending, err = op.ValidateEndSessionRequest(r.Context(), asked, p)
 	}
 	if err != nil || !strings.HasPrefix(ending.RedirectURI, p.config.LogoutURI) {
-		render(w, http.StatusOK, view{Fault: "You are logged out."})
+		p.render(w, http.StatusOK, view{Fault: "You are logged out."})
 		return
 	}
 	http.Redirect(w, r, ending.RedirectURI, http.StatusSeeOther)

@@ -26,7 +26,7 @@ type User struct {
 	Password              secret.Value
 }
 
-// Config is what a provider is made of; all of it is required.
+// Config is what a provider is made of; all of it but Hint is required.
 type Config struct {
 	Issuer       string // its own URL, with the path under which it is mounted
 	ClientID     string
@@ -34,6 +34,7 @@ type Config struct {
 	RedirectURI  string
 	LogoutURI    string // where browsers may go after a logout
 	Users        []User
+	Hint         string // shown where somebody logs in
 	Now          func() time.Time
 }
 
@@ -86,7 +87,7 @@ func (p *provider) guarded(next http.Handler) http.Handler {
 		r.Body = http.MaxBytesReader(w, r.Body, maxForm)
 		h := w.Header()
 		h.Set("Cache-Control", "no-store")
-		h.Set("Content-Security-Policy", "default-src 'none'; form-action 'self'; base-uri 'none'; frame-ancestors 'none'")
+		h.Set("Content-Security-Policy", "default-src 'none'; style-src 'self'; img-src 'self'; form-action 'self'; base-uri 'none'; frame-ancestors 'none'")
 		h.Set("Referrer-Policy", "no-referrer")
 		h.Set("X-Content-Type-Options", "nosniff")
 		h.Set("X-Frame-Options", "DENY")
