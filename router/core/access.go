@@ -14,32 +14,38 @@ type access struct {
 	pattern pattern
 }
 
+// grant is what is remembered of something that a session may do.
+type grant struct {
+	patterns unmatched // of the realm's subscriptions, where a session may publish
+}
+
 // maxRemembered bounds what is remembered of Authorize per session: a session that uses more URIs asks again.
 const maxRemembered = 64
 
 // may checks the URI and decides whether the session may do this with it. What it allows it remembers until Recheck, so
 // that the usual message costs one look-up; what it refuses it decides anew each time.
-func (r *Realm) may(s *Session, a realms.Action, p pattern) error {
+func (r *Realm) may(s *Session, a realms.Action, p pattern) (*grant, error) {
 	key := access{a, p}
-	if _, ok := s.allowed[key]; ok {
-		return nil
+	if known := s.allowed[key]; known != nil {
+		return known, nil
 	}
 	if err := r.checkURI(p.uri, p.match); err != nil {
-		return err
+		return nil, err
 	}
 	if (a == realms.Publish || a == realms.Register) && reserved(p.uri) {
-		return &errs.Error{Kind: wire.Invalid, User: "names that begin with wamp. are the router's", URI: errInvalidURI}
+		return nil, &errs.Error{Kind: wire.Invalid, User: "names that begin with wamp. are the router's", URI: errInvalidURI}
 	}
 	if !r.authorized(s, a, p) {
 		r.counts.Unauthorized++
-		return errs.E(wire.Denied, "not allowed here")
+		return nil, errs.E(wire.Denied, "not allowed here")
 	}
 	if len(s.allowed) >= maxRemembered {
 		clear(s.allowed)
 	}
 	key.pattern.uri = strings.Clone(p.uri) // it may be a part of a frame
-	put(&s.allowed, key, struct{}{})
-	return nil
+	g := &grant{}
+	put(&s.allowed, key, g)
+	return g, nil
 }
 
 // authorized asks Authorize; without one everything is denied.

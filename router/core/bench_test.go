@@ -60,16 +60,22 @@ func BenchmarkPublish(b *testing.B) {
 
 func BenchmarkPublishAmongPatterns(b *testing.B) {
 	for _, patterns := range []int{0, 10_000} {
-		b.Run(fmt.Sprint(patterns), func(b *testing.B) {
-			g, out, sessions := newBench(b, 2)
-			g.subscribe(sessions[1], "plant.line.machine.temperature")
-			subscribePatterns(g, sessions[1], patterns)
-			g.realm.config.Output = out
-			m := &message.Publish{Request: 1, Topic: "plant.line.machine.temperature", Payload: text("x")}
-			for b.Loop() {
-				_ = g.realm.Handle(sessions[0], m, epoch)
-			}
-		})
+		for _, topics := range []int{1, 2 * maxRemembered} {
+			b.Run(fmt.Sprintf("%d patterns, %d topics", patterns, topics), func(b *testing.B) {
+				g, out, sessions := newBench(b, 2)
+				var all []*message.Publish
+				for i := range topics {
+					topic := fmt.Sprintf("plant.line.machine.temperature%d", i)
+					g.subscribe(sessions[1], topic)
+					all = append(all, &message.Publish{Request: 1, Topic: topic, Payload: text("x")})
+				}
+				subscribePatterns(g, sessions[1], patterns)
+				g.realm.config.Output = out
+				for i := 0; b.Loop(); i++ {
+					_ = g.realm.Handle(sessions[0], all[i%topics], epoch)
+				}
+			})
+		}
 	}
 }
 

@@ -59,7 +59,7 @@ func (r *Realm) dispatch(s *Session, m *message.Call, now time.Time) error {
 	if reserved(m.Procedure) {
 		return r.callMeta(s, m, now)
 	}
-	if err := r.may(s, realms.Call, pattern{realms.Exact, m.Procedure}); err != nil {
+	if _, err := r.may(s, realms.Call, pattern{realms.Exact, m.Procedure}); err != nil {
 		return err
 	}
 	g := r.registrations.best(m.Procedure)

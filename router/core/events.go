@@ -66,7 +66,7 @@ func (r *Realm) tell(topic string, cause *Session, knows func(*Session) bool, ar
 
 // heard reports whether anybody is subscribed to a topic.
 func (r *Realm) heard(topic string) (yes bool) {
-	r.matched = r.subscriptions.matching(topic, r.matched[:0])
+	r.matched = r.subscriptions.matching(topic, nil, r.matched[:0])
 	for _, sub := range r.matched {
 		yes = yes || len(sub.sessions) > 0
 	}

@@ -14,7 +14,12 @@ type index[V any] struct {
 	room     room // of at
 	prefix   prefixes[V]
 	wildcard wildcards[V]
+	patterns uint64 // how many were ever put into prefix and wildcard, and one
 }
+
+// unmatched remembers that no prefix and no wildcard of an index matches a URI, which is so until another is put. The zero value
+// remembers nothing.
+type unmatched struct{ patterns uint64 }
 
 // pattern is a URI or a pattern of URIs.
 type pattern struct {
@@ -22,7 +27,7 @@ type pattern struct {
 	uri   string
 }
 
-func newIndex[V any]() index[V] { return index[V]{at: map[pattern]*V{}} }
+func newIndex[V any]() index[V] { return index[V]{at: map[pattern]*V{}, patterns: 1} }
 
 func (x *index[V]) get(p pattern) *V { return x.at[p] }
 
@@ -31,8 +36,10 @@ func (x *index[V]) put(p pattern, v *V) {
 	switch p.match {
 	case realms.Prefix:
 		x.prefix.put(p.uri, v)
+		x.patterns++
 	case realms.Wildcard:
 		x.wildcard.put(p.uri, v)
+		x.patterns++
 	}
 }
 
@@ -46,12 +53,20 @@ func (x *index[V]) remove(p pattern) {
 	}
 }
 
-// matching appends all that match uri: the exact one, prefixes from the shortest, wildcards by precedence.
-func (x *index[V]) matching(uri string, into []*V) []*V {
+// matching appends all that match uri: the exact one, prefixes from the shortest, wildcards by precedence. What is known of this URI
+// in this index spares the search for patterns, and is learned; nil where nothing is to be remembered.
+func (x *index[V]) matching(uri string, known *unmatched, into []*V) []*V {
 	if v := x.at[pattern{realms.Exact, uri}]; v != nil {
 		into = append(into, v)
 	}
-	return x.wildcard.matching(uri, x.prefix.matching(uri, into))
+	if known != nil && known.patterns == x.patterns {
+		return into
+	}
+	found := x.wildcard.matching(uri, x.prefix.matching(uri, into))
+	if known != nil && len(found) == len(into) {
+		known.patterns = x.patterns
+	}
+	return found
 }
 
 // best gives the one that takes precedence: the exact one before the longest prefix before the best wildcard.

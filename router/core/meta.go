@@ -58,7 +58,7 @@ var metaProcedures = map[string]metaProcedure{
 func (r *Realm) callMeta(s *Session, m *message.Call, now time.Time) error {
 	procedure := ownAffair[m.Procedure]
 	if procedure == nil {
-		if err := r.may(s, realms.Call, pattern{realms.Exact, m.Procedure}); err != nil {
+		if _, err := r.may(s, realms.Call, pattern{realms.Exact, m.Procedure}); err != nil {
 			return err
 		}
 		procedure = metaProcedures[m.Procedure]

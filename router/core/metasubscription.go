@@ -71,7 +71,7 @@ func subscriptionMatch(r *Realm, c *metaCall) ([]any, error) {
 		return nil, err
 	}
 	var ids []message.ID
-	for _, sub := range r.subscriptions.matching(topic, nil) {
+	for _, sub := range r.subscriptions.matching(topic, nil, nil) {
 		if r.mayKnowSubscription(c.caller, sub) {
 			ids = append(ids, sub.id)
 		}

@@ -15,6 +15,7 @@ type publication struct {
 	payload  message.Payload
 	audience audience
 	at       time.Time
+	patterns *unmatched // what is known of its topic; nil: nothing
 }
 
 func (r *Realm) publish(s *Session, m *message.Publish, now time.Time) error {
@@ -35,11 +36,12 @@ func (r *Realm) publish(s *Session, m *message.Publish, now time.Time) error {
 
 // submit publishes what a session asks for, if it may. Where answered is true, the acknowledgement is somebody else's.
 func (r *Realm) submit(s *Session, m *message.Publish, now time.Time) (id message.ID, answered bool, err error) {
-	if err := r.may(s, realms.Publish, pattern{realms.Exact, m.Topic}); err != nil {
+	known, err := r.may(s, realms.Publish, pattern{realms.Exact, m.Topic})
+	if err != nil {
 		return 0, false, err
 	}
 	p := publication{
-		id: r.newID(), topic: m.Topic, payload: m.Payload, at: now,
+		id: r.newID(), topic: m.Topic, payload: m.Payload, at: now, patterns: &known.patterns,
 		details:  message.EventDetails{Passthru: m.Options.Passthru},
 		audience: audienceOf(s, &m.Options),
 	}
@@ -59,7 +61,7 @@ func (r *Realm) submit(s *Session, m *message.Publish, now time.Time) (id messag
 // route hands a publication to everybody who is subscribed and in its audience: one event per subscription, which all
 // receivers share.
 func (r *Realm) route(p *publication) {
-	r.matched = r.subscriptions.matching(p.topic, r.matched[:0])
+	r.matched = r.subscriptions.matching(p.topic, p.patterns, r.matched[:0])
 	for i, sub := range r.matched {
 		r.matched[i] = nil
 		receivers := p.audience.among(sub, &r.receivers)

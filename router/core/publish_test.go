@@ -68,6 +68,53 @@ func TestPatternsGetWhatTheyMatchAndTheTopic(t *testing.T) {
 	}
 }
 
+func TestAPatternThatComesLaterGetsWhatNoneMatchedBefore(t *testing.T) {
+	t.Parallel()
+	for _, spec := range []string{"prefix:a.", "prefix:", "wildcard:.b", "wildcard:a."} {
+		g := newRig(t)
+		ann, bob, cat := g.join("ann"), g.join("bob"), g.join("cat")
+		event := "EVENT " + spec + " hello topic=a.b"
+		for range 3 {
+			g.publish(bob, "a.b")
+			g.publish(cat, "a.b")
+			g.expect(ann)
+			id := g.subscribe(ann, spec)
+			g.publish(bob, "a.b")
+			g.publish(cat, "a.b")
+			g.expect(ann, event, event)
+			g.do(ann, &message.Unsubscribe{Request: 4, Subscription: id})
+			g.take(ann)
+		}
+		g.publish(bob, "a.b")
+		g.subscribe(ann, "a.b") // no pattern, and not to be missed either
+		g.publish(bob, "a.b")
+		g.expect(ann, "EVENT a.b hello")
+	}
+}
+
+func TestATestamentFindsThePatternsThatCameAfterThePublicationsOfItsSession(t *testing.T) {
+	t.Parallel()
+	g := newRig(t)
+	ann, bob := g.join("ann"), g.join("bob")
+	g.publish(bob, "a.b")
+	g.meta(bob, addProcedure, "a.b", []any{"goodbye"})
+	g.subscribe(ann, "prefix:a.")
+	g.realm.Leave(bob, g.now)
+	g.expect(ann, "EVENT prefix:a. goodbye topic=a.b")
+}
+
+func TestRealmsDoNotShareWhatIsKnownOfATopic(t *testing.T) {
+	t.Parallel()
+	one, other := newRig(t), newRig(t)
+	quiet, ann, bob := one.join("ann"), other.join("ann"), other.join("bob")
+	one.subscribe(quiet, "prefix:b.")
+	other.subscribe(ann, "prefix:a.") // both realms have had as many patterns
+	one.publish(one.join("bob"), "a.b")
+	other.publish(bob, "a.b")
+	one.expect(quiet)
+	other.expect(ann, "EVENT prefix:a. hello topic=a.b")
+}
+
 func TestEachMatchingSubscriptionGetsTheEvent(t *testing.T) {
 	t.Parallel()
 	g := newRig(t)

@@ -21,7 +21,7 @@ func alreadyExists(text string) error {
 
 func (r *Realm) register(s *Session, m *message.Register, now time.Time) {
 	p := pattern{matchOf(m.Options.Match), m.Procedure}
-	err := r.may(s, realms.Register, p)
+	_, err := r.may(s, realms.Register, p)
 	if err == nil {
 		err = r.offer(s, p, m, now)
 	}

@@ -30,7 +30,7 @@ type Session struct {
 	present bool   // between Join and Leave
 	party   *party // set once it has joined
 	used    usage
-	allowed map[access]struct{} // what Authorize has said yes to
+	allowed map[access]*grant // what Authorize has said yes to
 
 	subscriptions map[*subscription]int // where in the subscription's list the session stands
 	registrations map[*registration]*callee

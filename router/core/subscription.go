@@ -25,7 +25,7 @@ var errNoSuchSubscription = &errs.Error{
 
 func (r *Realm) subscribe(s *Session, m *message.Subscribe, now time.Time) {
 	p := pattern{matchOf(m.Options.Match), m.Topic}
-	if err := r.may(s, realms.Subscribe, p); err != nil {
+	if _, err := r.may(s, realms.Subscribe, p); err != nil {
 		r.refuse(s, message.CodeSubscribe, m.Request, err)
 		return
 	}

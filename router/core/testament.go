@@ -55,7 +55,7 @@ func addTestament(r *Realm, c *metaCall) ([]any, error) {
 	if p.Options.Passthru != (message.Passthru{}) && !s.details.Features.PublishPassthru {
 		return nil, errs.E(wire.Invalid, "payload passthru was not announced for the role publisher")
 	}
-	if err := r.may(s, realms.Publish, pattern{realms.Exact, p.Topic}); err != nil {
+	if _, err := r.may(s, realms.Publish, pattern{realms.Exact, p.Topic}); err != nil {
 		return nil, err
 	}
 	if err := r.takeTestament(s, c.size); err != nil {
