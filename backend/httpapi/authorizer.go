@@ -140,7 +140,9 @@ var unseen = map[string]string{
 	"device":  "no such device: a device is named PROJECT/NAME, by its serial or by its key",
 	"realm":   "no such realm: a realm is named like realm-1-2-prod, device-1 or PROJECT/APP@STAGE",
 	"session": "no such realm or session", "service": "no such realm or service", "table": "no such realm or table",
-	"grant": "no such grant", "member": "no such member", "owner": "no such owner",
+	"grant": "no such grant", "member": "no such member", "owner": "no such owner", "service_account": "no such service account",
+	"user":   "no such user: a user is named by key, login name, name or e-mail address",
+	"tunnel": "no such tunnel", "recording": "no such recording", "provider": "no such provider",
 }
 
 type callerKey struct{}

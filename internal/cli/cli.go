@@ -10,6 +10,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"io/fs"
 	"os"
 	"os/signal"
 	"slices"
@@ -85,7 +86,7 @@ func (inv *invocation) fail(ctx context.Context, err error) int {
 	} else {
 		fmt.Fprintf(inv.Err, "bulkhead: %s\n", tame(err.Error()))
 	}
-	if known != nil && known.Err != nil && known.Kind != wire.Invalid {
+	if file := new(fs.PathError); known != nil && known.Err != nil && (known.Kind != wire.Invalid || errors.As(known.Err, &file)) {
 		fmt.Fprintf(inv.Err, "  because: %s\n", tame(known.Err.Error()))
 	}
 	return errs.Of(errs.KindOf(err)).Exit

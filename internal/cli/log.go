@@ -6,6 +6,7 @@ import (
 	"time"
 
 	"github.com/lmittmann/tint"
+	"golang.org/x/term"
 
 	"bulkhead/internal/config"
 	"bulkhead/internal/lines"
@@ -34,11 +35,12 @@ func (inv *invocation) flushLog() {
 	}
 }
 
-func isTerminal(stream any) bool {
+// isTerminal tells whether somebody sits at a stream; at /dev/null nobody does.
+func isTerminal(stream any) (is bool) {
 	f, ok := stream.(*os.File)
 	if !ok {
 		return false
 	}
-	info, err := f.Stat()
-	return err == nil && info.Mode()&os.ModeCharDevice != 0
+	raw, err := f.SyscallConn()
+	return err == nil && raw.Control(func(fd uintptr) { is = term.IsTerminal(int(fd)) }) == nil && is
 }

@@ -22,6 +22,11 @@ func TestWhoMakesAMistakeIsToldWhatToType(t *testing.T) {
 	if err := os.WriteFile(key, []byte("k"), 0o600); err != nil {
 		t.Fatal(err)
 	}
+	nobody, err := os.Open(os.DevNull)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer nobody.Close()
 	for _, c := range []struct {
 		code    int
 		says    string
@@ -33,9 +38,11 @@ func TestWhoMakesAMistakeIsToldWhatToType(t *testing.T) {
 		{3, "there is no device \"plant-a/pres\" that you may see\n  type: bulkhead device list plant-a", []string{"device", "show", "plant-a/pres"}},
 		{3, "because of not_found", []string{"device", "show", "17"}},
 		{6, "is not known by the authorities of this system: give the one that it shows itself by with --ca-file FILE", []string{"whoami", "--server", d.fake.URL, "--api-key-file", key}},
+		{4, "type: bulkhead login --step-up", []string{"project", "list"}},
+		{2, "because: open nofile", []string{"serve", "-c", "nofile"}},
 		{2, "the state directory of bulkhead dev is gone; to make it again, type: bulkhead dev --dir", []string{"whoami", "--context", "gone"}},
 	} {
-		if code, said := d.run(strings.NewReader(""), c.mistake...); code != c.code || !strings.Contains(said, c.says) {
+		if code, said := d.run(nobody, c.mistake...); code != c.code || !strings.Contains(said, c.says) {
 			t.Errorf("%s: %d %s", strings.Join(c.mistake, " "), code, said)
 		}
 	}
