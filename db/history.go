@@ -6,6 +6,7 @@ import (
 	"time"
 
 	"github.com/jackc/pgx/v5"
+	"github.com/jackc/pgx/v5/pgxpool"
 
 	"bulkhead/backend/databackend"
 	"bulkhead/db/pgerr"
@@ -17,10 +18,10 @@ import (
 const historyTimeout = 20 * time.Second // less than the pool's own limit, which is for writes
 
 // History answers queries about stored rows. It takes at most half of a pool's connections, so that readers never keep
-// writers out.
+// writers out, and of a shared pool a part of that for each project.
 type History struct {
 	pools   Pools
-	slots   slots
+	turns   turns
 	timeout time.Duration
 }
 
@@ -63,7 +64,7 @@ func (h *History) read(ctx context.Context, p databackend.Placement, sql string,
 	if err != nil {
 		return err
 	}
-	release, err := h.slots.take(ctx, pool)
+	release, err := h.turn(ctx, pool, p)
 	if err != nil {
 		return Error("db: history", err)
 	}
@@ -81,6 +82,11 @@ func (h *History) read(ctx context.Context, p databackend.Placement, sql string,
 		return forEach(rows, columns, each)
 	})
 	return historyError(err)
+}
+
+// turn waits until one more may read.
+func (h *History) turn(ctx context.Context, pool *pgxpool.Pool, p databackend.Placement) (release func(), err error) {
+	return h.turns.take(ctx, pool, ownerOf(p), readShare(p, int(pool.Config().MaxConns)))
 }
 
 func forEach(rows pgx.Rows, columns []column, each func(wire.Row) error) error {

@@ -15,7 +15,7 @@ func (h *History) Export(ctx context.Context, p databackend.Placement, t databac
 	if err != nil {
 		return err
 	}
-	release, err := h.slots.take(ctx, pool)
+	release, err := h.turn(ctx, pool, p)
 	if err != nil {
 		return Error("db: export", err)
 	}

@@ -22,11 +22,14 @@ type Pools interface {
 	Pool(ctx context.Context, database string) (*pgxpool.Pool, error)
 }
 
-// Ingest stores records by COPY.
-type Ingest struct{ pools Pools }
+// Ingest stores records by COPY. Of a shared pool each project has a part only.
+type Ingest struct {
+	pools Pools
+	turns turns
+}
 
 // NewIngest makes an Ingest.
-func NewIngest(p Pools) *Ingest { return &Ingest{p} }
+func NewIngest(p Pools) *Ingest { return &Ingest{pools: p} }
 
 var _ databackend.Writer = (*Ingest)(nil)
 
@@ -37,6 +40,11 @@ func (in *Ingest) Write(ctx context.Context, p databackend.Placement, t databack
 	if err != nil {
 		return err
 	}
+	release, err := in.turns.take(ctx, pool, ownerOf(p), writeShare(p, int(pool.Config().MaxConns)))
+	if err != nil {
+		return Error("db: ingest", err)
+	}
+	defer release()
 	err = in.as(ctx, pool, p, func(tx pgx.Tx) error { return copyRecords(ctx, tx, p, t, records) })
 	if pgerr.Is(err, pgerr.UniqueViolation) {
 		err = in.as(ctx, pool, p, func(tx pgx.Tx) error { return insertMissing(ctx, tx, p, t, records) })

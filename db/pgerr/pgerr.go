@@ -31,6 +31,7 @@ const (
 	DuplicateObject     = "42710"
 	UndefinedObject     = "42704"
 	NoSuchDatabase      = "3D000"
+	LockNotAvailable    = "55P03"
 )
 
 // Meanings tells, for the name of a constraint, what a caller should read when a row breaks it.

@@ -10,6 +10,7 @@ import (
 	"github.com/jackc/pgx/v5"
 
 	"bulkhead/db"
+	"bulkhead/db/pgerr"
 	"bulkhead/internal/errs"
 	"bulkhead/internal/logkey"
 )
@@ -20,20 +21,35 @@ const (
 	reapEvery     = 10 * time.Second
 )
 
-// Serve keeps all installations until ctx ends: it calls Maintain and Reap, and logs what fails.
+// Serve keeps all installations until ctx ends: it calls Maintain and Reap, and logs what fails. Tenants can have Maintain
+// wait for their sessions, which it is for Reap to end: neither waits for the other.
 func (p *Provisioner) Serve(ctx context.Context) {
-	maintain, reap := time.NewTicker(maintainEvery), time.NewTicker(reapEvery)
-	defer maintain.Stop()
-	defer reap.Stop()
-	for {
-		select {
-		case <-ctx.Done():
-			return
-		case <-maintain.C:
-			p.report(ctx, "maintain", p.Maintain(ctx))
-		case <-reap.C:
-			p.report(ctx, "reap", p.Reap(ctx))
-		}
+	p.serve(ctx, job{"maintain", maintainEvery, p.Maintain}, job{"reap", reapEvery, p.Reap})
+}
+
+// job is something that is done again and again.
+type job struct {
+	op    string
+	every time.Duration
+	do    func(context.Context) error
+}
+
+func (p *Provisioner) serve(ctx context.Context, jobs ...job) {
+	var all sync.WaitGroup
+	defer all.Wait()
+	for _, j := range jobs {
+		all.Go(func() {
+			tick := time.NewTicker(j.every)
+			defer tick.Stop()
+			for {
+				select {
+				case <-ctx.Done():
+					return
+				case <-tick.C:
+					p.report(ctx, j.op, j.do(ctx))
+				}
+			}
+		})
 	}
 }
 
@@ -47,17 +63,14 @@ func (p *Provisioner) report(ctx context.Context, op string, err error) {
 // in place of rows; hardens databases again where ours has become stricter; and puts back what logins changed about
 // themselves. What fails for one installation is reported and holds up no other.
 func (p *Provisioner) Maintain(ctx context.Context) error {
-	if err := p.Reconcile(ctx); err != nil {
-		return err
-	}
+	failed := []error{p.Reconcile(ctx)}
 	placed, err := p.placements(ctx, "WHERE p.state = 'ready' ORDER BY p.database_name, p.realm")
 	if err != nil {
-		return db.Error("provision: maintain", err)
+		return db.Error("provision: maintain", errors.Join(append(failed, err)...))
 	}
 	work := make(chan placement)
 	var all sync.WaitGroup
 	var mu sync.Mutex // guards failed
-	var failed []error
 	for range parallel {
 		all.Go(func() {
 			for one := range work {
@@ -77,8 +90,12 @@ func (p *Provisioner) Maintain(ctx context.Context) error {
 	return db.Error("provision: maintain", errors.Join(failed...))
 }
 
-// maintainLockTimeout is how long upkeep waits for a table that somebody uses, and makes others wait behind it.
-const maintainLockTimeout = "2s"
+// How long upkeep waits for a table that somebody uses, and makes others wait behind it. Who uses one table of an installation
+// for long may use them all, and the other installations wait for this one.
+const (
+	maintainLockTimeout = "2s"
+	nextLockTimeout     = "50ms"
+)
 
 func (p *Provisioner) maintainOne(ctx context.Context, placed placement) error {
 	conn, err := p.connect(ctx, placed.Database.Name)
@@ -94,8 +111,14 @@ func (p *Provisioner) maintainOne(ctx context.Context, placed placement) error {
 		failed = append(failed, p.hardenAgain(ctx, conn, placed.Database))
 	}
 	for _, t := range placed.Shape.Tables {
-		if err := p.upkeep(ctx, conn, placed, t); err != nil {
-			failed = append(failed, fmt.Errorf("table %s: %w", t.Name, err))
+		err := p.upkeep(ctx, conn, placed, t)
+		if err == nil {
+			continue
+		}
+		failed = append(failed, fmt.Errorf("table %s: %w", t.Name, err))
+		if pgerr.Is(err, pgerr.LockNotAvailable) {
+			_, err := conn.Exec(ctx, "SET lock_timeout = "+literal(nextLockTimeout))
+			failed = append(failed, err)
 		}
 	}
 	return p.unlessGone(ctx, placed, errors.Join(failed...))

@@ -44,12 +44,11 @@ func disconnect(ctx context.Context, conn *pgx.Conn) { _ = conn.Close(context.Wi
 
 // during runs a change while nobody else changes what the lock names.
 func (p *Provisioner) during(ctx context.Context, lock string, do func(context.Context, *operation) error) error {
-	select {
-	case p.turns <- struct{}{}:
-		defer func() { <-p.turns }()
-	case <-ctx.Done():
-		return ctx.Err()
+	leave, err := p.turns.take(ctx, lock)
+	if err != nil {
+		return err
 	}
+	defer leave()
 	conn, err := p.connect(ctx, "")
 	if err != nil {
 		return err

@@ -15,7 +15,8 @@ import (
 
 // Limits of a pool of the ingestor.
 const (
-	poolConns     = 4
+	poolConns     = 4  // of a project's own database
+	sharedConns   = 12 // of the one that all share
 	poolIdle      = time.Minute
 	poolLifetime  = 30 * time.Minute
 	poolJitter    = 3 * time.Minute
@@ -35,15 +36,38 @@ type pools struct {
 // begins with SET LOCAL ROLE to the placement's RW or RO role, and so reaches that installation and no other. SQL that is
 // not ours must never run on these connections. The pool belongs to the Provisioner.
 func (p *Provisioner) Pool(ctx context.Context, database string) (*pgxpool.Pool, error) {
+	if pool, err := p.pools.find(database); pool != nil || err != nil {
+		return pool, err
+	}
+	var shared bool
+	err := p.config.DB.Pool().QueryRow(ctx, "SELECT EXISTS (SELECT FROM bulkhead.placement_database WHERE name = $1 AND purpose = $2)",
+		database, purposeShared).Scan(&shared)
+	if err != nil {
+		return nil, db.Error("provision: pool", err)
+	}
+	return p.openPool(ctx, database, shared)
+}
+
+// find gives a pool that is open; none where it is not.
+func (ps *pools) find(database string) (*pgxpool.Pool, error) {
+	ps.mu.Lock()
+	defer ps.mu.Unlock()
+	if ps.closed {
+		return nil, errs.E(wire.Unavailable, "the server is stopping")
+	}
+	return ps.open[database], nil
+}
+
+func (p *Provisioner) openPool(ctx context.Context, database string, shared bool) (*pgxpool.Pool, error) {
 	p.pools.mu.Lock()
 	defer p.pools.mu.Unlock()
 	if p.pools.closed {
 		return nil, errs.E(wire.Unavailable, "the server is stopping")
 	}
-	if pool := p.pools.open[database]; pool != nil {
+	if pool := p.pools.open[database]; pool != nil { // by somebody else meanwhile
 		return pool, nil
 	}
-	pool, err := pgxpool.NewWithConfig(context.WithoutCancel(ctx), p.poolConfig(database))
+	pool, err := pgxpool.NewWithConfig(context.WithoutCancel(ctx), p.poolConfig(database, shared))
 	if err != nil {
 		return nil, db.Error("provision: pool", err)
 	}
@@ -55,9 +79,12 @@ func (p *Provisioner) Pool(ctx context.Context, database string) (*pgxpool.Pool,
 }
 
 // poolConfig makes connections one by one as they are needed, each with the ingestor's password of that moment.
-func (p *Provisioner) poolConfig(database string) *pgxpool.Config {
+func (p *Provisioner) poolConfig(database string, shared bool) *pgxpool.Config {
 	config := p.config.DB.Pool().Config().Copy()
 	config.MaxConns, config.MinConns, config.MinIdleConns = poolConns, 0, 0
+	if shared {
+		config.MaxConns = sharedConns
+	}
 	config.MaxConnIdleTime, config.MaxConnLifetime, config.MaxConnLifetimeJitter = poolIdle, poolLifetime, poolJitter
 	config.ConnConfig.Database = database
 	config.ConnConfig.RuntimeParams["application_name"] = "bulkhead ingest"

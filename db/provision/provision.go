@@ -48,7 +48,7 @@ type Provisioner struct {
 	config Config
 	admin  *pgx.ConnConfig // to the platform's database, without the pool's time limits
 	level  Level
-	turns  chan struct{} // holds a token per operation that runs
+	turns  *turns
 	pools  pools
 }
 
@@ -67,7 +67,7 @@ func New(ctx context.Context, config Config) (*Provisioner, error) {
 	if config.Now == nil {
 		config.Now = time.Now
 	}
-	p := &Provisioner{config: config, admin: adminConfig(config.DB), turns: make(chan struct{}, parallel)}
+	p := &Provisioner{config: config, admin: adminConfig(config.DB), turns: newTurns(parallel)}
 	if err := p.during(ctx, "server", p.setUp); err != nil {
 		return nil, db.Error("provision: set up", err)
 	}

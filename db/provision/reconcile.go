@@ -2,16 +2,18 @@ package provision
 
 import (
 	"context"
+	"errors"
 
 	"github.com/jackc/pgx/v5"
 
 	"bulkhead/db"
 	"bulkhead/db/pgerr"
+	"bulkhead/internal/errs"
 	"bulkhead/internal/logkey"
 )
 
 // Reconcile puts back what a login can change about itself: its password and its settings. Without a superuser's rights
-// the server does not show them, and they are left.
+// the server does not show them, and they are left. What fails for one login is reported and holds up no other.
 func (p *Provisioner) Reconcile(ctx context.Context) error {
 	if p.level != Full {
 		return nil
@@ -30,12 +32,13 @@ func (p *Provisioner) Reconcile(ctx context.Context) error {
 		if err != nil {
 			return err
 		}
+		var failed []error
 		for _, c := range changed {
 			if err := o.restore(ctx, c); err != nil && !pgerr.Is(err, pgerr.UndefinedObject) {
-				return err
+				failed = append(failed, errs.Wrap(c.Role, err))
 			}
 		}
-		return nil
+		return errors.Join(failed...)
 	})
 	return db.Error("provision: reconcile", err)
 }
@@ -45,8 +48,24 @@ type changedLogin struct {
 	Verifier *string
 }
 
+// restoreLockTimeout is how long a login's own transactions may hold up that it is put back. Then its sessions are ended.
+const restoreLockTimeout = "1s"
+
+// restore puts a login back. A session of its own can be in the middle of changing it, and stay there.
 func (o *operation) restore(ctx context.Context, c changedLogin) error {
 	o.config.Logger.WarnContext(ctx, "a login changed its password or settings, putting them back", logkey.Role, c.Role)
+	err := o.tryRestore(ctx, c)
+	if err == nil || pgerr.Is(err, pgerr.UndefinedObject) || ctx.Err() != nil {
+		return err
+	}
+	o.config.Logger.WarnContext(ctx, "ending the sessions of a login that cannot be put back", logkey.Role, c.Role, logkey.Error, err)
+	if err := execAll(ctx, o.conn, "SELECT pg_terminate_backend(pid, 5000) FROM pg_stat_activity WHERE usename = "+literal(c.Role)); err != nil {
+		return err
+	}
+	return o.tryRestore(ctx, c)
+}
+
+func (o *operation) tryRestore(ctx context.Context, c changedLogin) error {
 	password := "NULL"
 	if c.Verifier != nil {
 		password = literal(*c.Verifier)
@@ -62,7 +81,7 @@ func (o *operation) restore(ctx context.Context, c changedLogin) error {
 	}
 	return pgx.BeginFunc(ctx, o.conn, func(tx pgx.Tx) error {
 		role := ident(c.Role)
-		if err := execAll(ctx, tx, "ALTER ROLE "+role+" PASSWORD "+password, "ALTER ROLE "+role+" RESET ALL"); err != nil {
+		if err := execAll(ctx, tx, "SET LOCAL lock_timeout = "+literal(restoreLockTimeout), "ALTER ROLE "+role+" PASSWORD "+password, "ALTER ROLE "+role+" RESET ALL"); err != nil {
 			return err
 		}
 		for _, d := range databases {
