@@ -11,32 +11,15 @@ import (
 	"bulkhead/backend/databackend"
 	"bulkhead/db/dbtest"
 	"bulkhead/db/provision"
+	"bulkhead/internal/clocktest"
 	"bulkhead/internal/errs"
 	"bulkhead/wire"
 )
 
-// clock is a clock that a test sets.
-type clock struct {
-	mu  sync.Mutex // guards now
-	now time.Time
-}
-
-func (c *clock) Now() time.Time {
-	c.mu.Lock()
-	defer c.mu.Unlock()
-	return c.now
-}
-
-func (c *clock) set(t time.Time) {
-	c.mu.Lock()
-	defer c.mu.Unlock()
-	c.now = t
-}
-
 // bench is an installation with a clock of its own.
 type bench struct {
 	t      *testing.T
-	clock  *clock
+	clock  *clocktest.Clock
 	p      *provision.Provisioner
 	placed databackend.Placement
 	conn   *pgx.Conn // of the superuser
@@ -68,7 +51,7 @@ func keepers(t *testing.T, template databackend.Template, test func(t *testing.T
 func newBench(t *testing.T, template databackend.Template, native bool) *bench {
 	t.Helper()
 	d := dbtest.New(t)
-	b := &bench{t: t, clock: &clock{now: noon}}
+	b := &bench{t: t, clock: clocktest.At(noon)}
 	b.p = dbtest.NewProvisioner(t, d, func(c *provision.Config) { c.NoTimescale, c.Now = native, b.clock.Now })
 	placed, err := b.p.Provision(t.Context(), installation(11, 22), template)
 	if err != nil {
@@ -153,7 +136,7 @@ func TestNoRowIsRefusedForItsTime(t *testing.T) {
 		b.want(times...)
 		b.maintain()
 		b.want(times...)
-		b.clock.set(noon.Add(30 * day))
+		b.clock.Set(noon.Add(30 * day))
 		b.maintain()
 		b.want(times...)
 	})
@@ -167,10 +150,10 @@ func TestOldRowsGoWhenTheTemplateSaysSo(t *testing.T) {
 		b.insert(append([]time.Time{noon.Add(-50 * day), noon.Add(-5 * day)}, young...)...)
 		b.maintain()
 		b.want(young...)
-		b.clock.set(noon.Add(2 * day))
+		b.clock.Set(noon.Add(2 * day))
 		b.maintain()
 		b.want(young[1:]...) // a chunk goes when all of it is old enough
-		b.clock.set(noon.Add(30 * day))
+		b.clock.Set(noon.Add(30 * day))
 		b.maintain()
 		b.want()
 	})
@@ -179,7 +162,7 @@ func TestOldRowsGoWhenTheTemplateSaysSo(t *testing.T) {
 func TestWithoutARuleNothingGoes(t *testing.T) {
 	keepers(t, metrics(), func(t *testing.T, b *bench) {
 		b.insert(noon)
-		b.clock.set(noon.Add(1000 * day))
+		b.clock.Set(noon.Add(1000 * day))
 		b.maintain()
 		b.want(noon)
 	})
@@ -250,7 +233,7 @@ func TestUpkeepMovesRowsOutOfTheDefaultPartition(t *testing.T) {
 	if n := in("_metrics_default"); n != 2 {
 		t.Errorf("%d rows in the default partition after upkeep", n)
 	}
-	b.clock.set(noon.Add(35 * day))
+	b.clock.Set(noon.Add(35 * day))
 	b.maintain()
 	if n := in("_metrics_default"); n != 1 {
 		t.Errorf("%d rows in the default partition when the future is near", n)

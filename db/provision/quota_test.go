@@ -39,7 +39,7 @@ func TestASizeHasAllThatBelongsToATableAndShrinksWithIt(t *testing.T) {
 		if got := full - empty; got < 5000*80 || got > 5000*400 {
 			t.Errorf("5000 rows take %d bytes", got)
 		}
-		b.clock.set(noon.Add(10 * day))
+		b.clock.Set(noon.Add(10 * day))
 		b.maintain() // rows became columns, where there are any; those are in a schema of TimescaleDB
 		var all int64
 		if err := b.conn.QueryRow(t.Context(), `SELECT sum(pg_total_relation_size(c.oid))::bigint FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace
@@ -49,7 +49,7 @@ func TestASizeHasAllThatBelongsToATableAndShrinksWithIt(t *testing.T) {
 		if got := b.sizes(); got != all {
 			t.Errorf("%d bytes of %d", got, all)
 		}
-		b.clock.set(noon.Add(60 * day))
+		b.clock.Set(noon.Add(60 * day))
 		b.maintain()
 		if got := b.sizes(); got > empty+200<<10 {
 			t.Errorf("%d bytes are left of %d when all rows are too old, and %d were there before them", got, full, empty)
