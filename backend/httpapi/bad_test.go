@@ -175,7 +175,7 @@ func TestWithoutAValidKeyNothingIsAnswered(t *testing.T) {
 			if op.id == "login" {
 				continue // it is how one becomes known
 			}
-			s.clock.pass(time.Second) // wrong keys are slowed down
+			s.clock.Pass(time.Second) // wrong keys are slowed down
 			path := strings.NewReplacer("{project}", "x", "{app}", "x", "{device}", "x", "{installation}", "x", "{realm}", "x", "{session}", "1",
 				"{service}", "x", "{table}", "x", "{id}", "x").Replace(op.path)
 			a := s.do(op.method, httpapi.Prefix+path, "not even JSON", c)

@@ -57,13 +57,11 @@ func (a *API) exportTable(ctx context.Context, c caller, in *exportInput) (*huma
 	if err := a.Audit.Record(ctx, entry); err != nil {
 		return nil, err
 	}
-	select {
-	case a.exports <- struct{}{}:
-	default:
+	if a.exports.take(in.realm.Project) != nil { // a receiver can make one last as long as it likes
 		return nil, errs.E(wire.Exhausted, "too many exports at once: wait until one is done")
 	}
 	return &huma.StreamResponse{Body: func(hc huma.Context) {
-		defer func() { <-a.exports }()
+		defer a.exports.give(in.realm.Project)
 		a.stream(hc, c, in)
 	}}, nil
 }

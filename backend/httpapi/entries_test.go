@@ -127,7 +127,7 @@ func (s *scenario) logsIn(name string) change {
 		e := answered[httpapi.EnrolmentSecret](s, s.leaves("create-enrolment", "/login/enrolment", nil, bearer(login.Token), audit.FactorBegin))
 		f := factor.Stored(secret.FromString(e.Secret))
 		done := s.leaves("confirm-enrolment", "/login/enrolment/confirm", httpapi.FactorCode{Code: s.code(f)}, bearer(login.Token), audit.FactorEnrol)
-		s.clock.pass(time.Minute)
+		s.clock.Pass(time.Minute)
 		return answered[httpapi.EnrolmentDone](s, done).LoginToken, f
 	}
 	_, f := enrol(first)
@@ -229,7 +229,7 @@ func (s *scenario) takesAway() {
 func (s *scenario) seals() {
 	keys := answered[httpapi.SealingKeys](s, s.leaves("list-sealing-keys", "/keys", nil, asOwner(s)))
 	s.leaves("rotate-sealing-keys", "/keys/rotate", `{"new_key":true}`, asOwner(s), audit.SecretsAddKey)
-	s.clock.pass(time.Hour)
+	s.clock.Pass(time.Hour)
 	s.leaves("drop-sealing-key", "/keys/"+keys.Keys[0].ID, nil, asOwner(s), audit.SecretsDrop)
 }
 

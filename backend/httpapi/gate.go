@@ -22,8 +22,14 @@ import (
 
 // Limits of requests.
 const (
-	maxInFlight = 512
-	maxExports  = 4
+	maxInFlight = 512 // of those who are known
+	maxEach     = 64  // of one of them
+	maxInCrowd  = 4   // of one of them while half of all are taken
+
+	maxExports        = 16 // written at once
+	maxProjectExports = 4  // of one project
+	maxCrowdExports   = 1  // of one project while half of all are taken
+
 	maxBody     = 2 << 20 // of any request; each operation has its own, smaller one
 	bodyTimeout = 10 * time.Second
 	// answerTimeout bounds what an operation may take, and writeTimeout its answer with it. Exports have their own.
@@ -57,16 +63,17 @@ func requestOf(ctx context.Context) *request {
 }
 
 // gates puts what holds for every request before the operations. Each may refuse; the order is from the cheapest refusal
-// to the dearest, and nothing of a request's body is read before its sender is known.
+// to the dearest. Of who is not known no more is read than a login takes, and nobody has a place among those who log in while it
+// comes.
 func (a *API) gates(mux *http.ServeMux, m *meter) http.Handler {
 	next := a.routed(mux)
 	next = a.replayed(next)
+	next = a.loggingIn(next)
 	next = a.bodied(next)
 	next = a.known(next)
 	next = a.described(next)
 	next = a.sameOrigin(next)
 	next = a.cleanURL(next)
-	next = a.limited(next)
 	next = a.recovered(next)
 	return a.identified(m.measured(next))
 }
@@ -133,20 +140,6 @@ func (a *API) recovered(next http.Handler) http.Handler {
 			write(w, problemOf(r.Context(), errs.E(wire.Internal, "")))
 		}()
 		next.ServeHTTP(w, r)
-	})
-}
-
-// limited refuses what would pile up.
-func (a *API) limited(next http.Handler) http.Handler {
-	tokens := make(chan struct{}, maxInFlight)
-	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-		select {
-		case tokens <- struct{}{}:
-			defer func() { <-tokens }()
-			next.ServeHTTP(w, r)
-		default:
-			refuse(w, r, http.StatusServiceUnavailable, string(wire.Unavailable), "the server has too many requests at once: try again in a second")
-		}
 	})
 }
 

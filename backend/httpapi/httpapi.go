@@ -112,7 +112,9 @@ type API struct {
 	Config
 	huma    huma.API
 	handler http.Handler
-	exports chan struct{} // a token for each export that is written
+
+	requests places // by who is known
+	exports  places // by project
 
 	downloads openings
 	exhausted throttle.Lines
@@ -128,7 +130,11 @@ func New(c Config) (*API, error) {
 		c.Authorizer == nil || c.Granting == nil || c.Replays == nil || c.Sealer == nil || c.Log == nil || c.Now == nil {
 		return nil, errors.New("httpapi: New: something required is missing in Config")
 	}
-	a := &API{Config: c, exports: make(chan struct{}, maxExports), bodyTimeout: bodyTimeout}
+	a := &API{
+		Config: c, bodyTimeout: bodyTimeout,
+		requests: places{all: maxInFlight, each: maxEach, crowded: maxInCrowd},
+		exports:  places{all: maxExports, each: maxProjectExports, crowded: maxCrowdExports},
+	}
 	mux := http.NewServeMux()
 	a.huma = humago.NewWithPrefix(mux, Prefix, describe(c.Version))
 	a.register()

@@ -17,15 +17,17 @@ const LoginCookie = "__Host-bulkhead"
 
 // known proves who calls. Nobody has to be known to log in.
 func (a *API) known(next http.Handler) http.Handler {
-	strangers := make(chan struct{}, maxStrangers)
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-		if r.URL.Path == loginPath && r.Method == http.MethodPost {
+		if logsIn(r) {
 			if err := a.Logins.Admit(requestOf(r.Context()).client()); err != nil { // nothing of the request is read
 				a.logged(r.Context(), "login", err)
 				write(w, problemOf(r.Context(), err))
 				return
 			}
-			stranger(strangers, next, w, r)
+			if r.Body != nil {
+				r.Body = http.MaxBytesReader(w, r.Body, maxLoginBody)
+			}
+			next.ServeHTTP(w, r)
 			return
 		}
 		by, err := a.prove(r)
@@ -36,7 +38,7 @@ func (a *API) known(next http.Handler) http.Handler {
 			return
 		}
 		requestOf(r.Context()).principal = by
-		next.ServeHTTP(w, r)
+		a.placed(next, w, r)
 	})
 }
 
@@ -46,16 +48,26 @@ const (
 	maxLoginBody = 8 << 10
 )
 
-func stranger(places chan struct{}, next http.Handler, w http.ResponseWriter, r *http.Request) {
-	select {
-	case places <- struct{}{}:
-		defer func() { <-places }()
-		r.Body = http.MaxBytesReader(w, r.Body, maxLoginBody)
-		next.ServeHTTP(w, r)
-	default:
-		refuse(w, r, http.StatusServiceUnavailable, string(wire.Unavailable), "too many people log in at this moment: try again in a few seconds")
-	}
+// loggingIn lets so many log in at once, of whom all has come that they say: who is not known holds no place by sending slowly.
+func (a *API) loggingIn(next http.Handler) http.Handler {
+	places := make(chan struct{}, maxStrangers)
+	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		if !logsIn(r) {
+			next.ServeHTTP(w, r)
+			return
+		}
+		select {
+		case places <- struct{}{}:
+			defer func() { <-places }()
+			next.ServeHTTP(w, r)
+		default:
+			refuse(w, r, http.StatusServiceUnavailable, string(wire.Unavailable), "too many people log in at this moment: try again in a few seconds")
+		}
+	})
 }
+
+// logsIn reports whether a request is one for which nobody has to be known.
+func logsIn(r *http.Request) bool { return r.URL.Path == loginPath && r.Method == http.MethodPost }
 
 // loginPath is where one logs in, and below it where one shows the second factor.
 const loginPath = Prefix + "/login"

@@ -107,7 +107,7 @@ func TestADatabaseThatIsGoneIsToldAsSuch(t *testing.T) {
 		t.Fatal(err)
 	}
 	s.refused(503, "unavailable", "GET", "/projects", nil)
-	s.clock.pass(time.Second)
+	s.clock.Pass(time.Second)
 	s.refused(503, "unavailable", "GET", "/whoami", nil) // a key is no more than a second old
 }
 

@@ -29,7 +29,7 @@ func (s *stage) person(login string, owner bool) (httpapi.LoginToken, factor.Sec
 	if len(done.RecoveryCodes) != 10 || done.Login.Level != "aal2" || done.Token == first.Token {
 		s.t.Fatalf("%+v", done.Login)
 	}
-	s.clock.pass(time.Minute)
+	s.clock.Pass(time.Minute)
 	return done.LoginToken, f
 }
 
@@ -86,7 +86,7 @@ func TestWhatIsDangerousAsksForTheSecondFactorAgain(t *testing.T) {
 	token, f := s.person("alice", true)
 	as := bearer(token.Token)
 	must[httpapi.List[httpapi.User]](s, 200, "GET", "/users", nil, as)
-	s.clock.pass(5 * time.Minute)
+	s.clock.Pass(5 * time.Minute)
 	must[httpapi.Whoami](s, 200, "GET", "/whoami", nil, as)
 	s.refused(403, "step_up_required", "GET", "/users", nil, as)
 	s.refused(403, "step_up_required", "POST", "/apikeys", httpapi.APIKeyCreate{Name: "x"}, as)
@@ -280,7 +280,7 @@ func TestWhoIsNotProvedSurelyEnoughIsPutOnRecord(t *testing.T) {
 	}
 	s.refused(403, "second_factor_required", "GET", "/projects", nil, bearer(first.Token))
 	s.refused(403, "denied", "POST", "/users", httpapi.UserCreate{Login: "eve", Password: passphrase}, bearer(reads.Key))
-	s.clock.pass(account.FreshFor)
+	s.clock.Pass(account.FreshFor)
 	s.refused(403, "step_up_required", "POST", "/users", httpapi.UserCreate{Login: "eve", Password: passphrase}, bearer(alice.Token))
 	s.refused(403, "step_up_required", "POST", "/apikeys", httpapi.APIKeyCreate{Name: "more"}, bearer(alice.Token))
 	told := refusals.told()

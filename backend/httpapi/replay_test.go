@@ -36,7 +36,7 @@ func TestTheSameRequestIsDoneOnceAndAnsweredAlike(t *testing.T) {
 	}
 	s.refused(422, "invalid", "POST", path, httpapi.DeviceCreate{Name: "press-2"}, key)
 	s.refused(422, "invalid", "POST", "/projects", httpapi.DeviceCreate{Name: "press-1"}, key)
-	s.clock.pass(25 * time.Hour)
+	s.clock.Pass(25 * time.Hour)
 	s.refused(409, "conflict", "POST", path, httpapi.DeviceCreate{Name: "press-1"}, key) // done again, and the name is taken
 }
 

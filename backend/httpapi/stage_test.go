@@ -31,6 +31,7 @@ import (
 	"bulkhead/backend/privilege/granting"
 	"bulkhead/db"
 	"bulkhead/db/dbtest"
+	"bulkhead/internal/clocktest"
 	"bulkhead/internal/errs"
 	"bulkhead/internal/secret"
 	"bulkhead/realms"
@@ -52,7 +53,7 @@ type stage struct {
 	sessions *sessions
 	data     *data
 	log      *logged
-	clock    *clock
+	clock    *clocktest.Clock
 	config   httpapi.Config
 	database *dbtest.Database
 	metrics  *prometheus.Registry
@@ -72,7 +73,7 @@ func (quick) Derive(_ context.Context, p secret.Value, bits []byte) ([]byte, err
 func newStage(t testing.TB, options ...func(*httpapi.Config)) *stage {
 	t.Helper()
 	s := &stage{
-		t: t, sessions: &sessions{}, data: &data{made: map[realms.Realm]bool{}}, log: &logged{}, clock: &clock{now: time.Now()},
+		t: t, sessions: &sessions{}, data: &data{made: map[realms.Realm]bool{}}, log: &logged{}, clock: clocktest.Start(),
 		metrics: prometheus.NewRegistry(), notes: &notes{}, statements: &statements{},
 	}
 	s.database = dbtest.New(t, db.WithTracer(s.statements))
@@ -378,23 +379,6 @@ func (l *logged) String() string {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	return l.text.String()
-}
-
-type clock struct {
-	mu  sync.Mutex // guards now
-	now time.Time
-}
-
-func (c *clock) Now() time.Time {
-	c.mu.Lock()
-	defer c.mu.Unlock()
-	return c.now
-}
-
-func (c *clock) pass(d time.Duration) {
-	c.mu.Lock()
-	defer c.mu.Unlock()
-	c.now = c.now.Add(d)
 }
 
 // notes keeps what was refused.

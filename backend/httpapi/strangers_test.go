@@ -147,7 +147,7 @@ func (s *stage) ask(op operation, n names, as ...change) answer {
 	case "prove-audit-consistency":
 		path += "?from=1"
 	}
-	s.clock.pass(10 * time.Millisecond) // a key may ask so often, by this clock
+	s.clock.Pass(10 * time.Millisecond) // a key may ask so often, by this clock
 	return s.do(op.method, httpapi.Prefix+path, n.body(op.id), append([]change{header("If-Match", "*")}, as...)...)
 }
 
