@@ -49,7 +49,7 @@ func TestWhoTriesInVainAgainAndAgainIsRefusedUnreadAndCounted(t *testing.T) {
 		t.Errorf("from elsewhere: %v", err)
 	}
 	p.first(far, "alice")
-	p.clock.pass(5 * time.Second)
+	p.clock.Pass(5 * time.Second)
 	if err := p.Admit(here); err != nil {
 		t.Errorf("after a while: %v", err)
 	}

@@ -47,7 +47,7 @@ func TestAnotherProcessForgetsARevokedKeyWithinASecond(t *testing.T) {
 	if err := s.Revoke(t.Context(), someone, record.ID); err != nil {
 		t.Fatal(err)
 	}
-	s.clock.pass(time.Second)
+	s.clock.Pass(time.Second)
 	_, err := other.Authenticate(t.Context(), here, key)
 	kind(t, err, wire.Unauthenticated)
 }
@@ -59,11 +59,11 @@ func TestAKeyEndsAtItsTimeAlsoWhileItIsRemembered(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	s.clock.pass(time.Minute - time.Millisecond)
+	s.clock.Pass(time.Minute - time.Millisecond)
 	if _, err := s.Authenticate(t.Context(), here, string(text.Reveal())); err != nil {
 		t.Error(err)
 	}
-	s.clock.pass(time.Millisecond)
+	s.clock.Pass(time.Millisecond)
 	_, err = s.Authenticate(t.Context(), here, string(text.Reveal()))
 	kind(t, err, wire.Unauthenticated)
 }
@@ -108,7 +108,7 @@ func TestKeysAreCheckedWithOneLookUpASecond(t *testing.T) {
 	if n := s.store.asked.Load(); n != 1 {
 		t.Errorf("%d look-ups for 50 requests at once", n)
 	}
-	s.clock.pass(time.Second)
+	s.clock.Pass(time.Second)
 	if _, err := s.Authenticate(t.Context(), here, key); err != nil || s.store.asked.Load() != 2 {
 		t.Errorf("a second later: %d look-ups, %v", s.store.asked.Load(), err)
 	}
@@ -171,7 +171,7 @@ func TestWrongKeysFromOneAddressAreSlowedDown(t *testing.T) {
 		t.Errorf("%d look-ups", n)
 	}
 	_, key := s.create(t)
-	s.clock.pass(time.Second)
+	s.clock.Pass(time.Second)
 	if _, err := s.Authenticate(t.Context(), here, key); err != nil {
 		t.Errorf("a second later, from the same address: %v", err)
 	}
@@ -220,7 +220,7 @@ func TestAKeyIsUsedAtABoundedRate(t *testing.T) {
 	if _, err := s.Authenticate(t.Context(), here, other); err != nil {
 		t.Errorf("another key: %v", err)
 	}
-	s.clock.pass(time.Second)
+	s.clock.Pass(time.Second)
 	if _, err := s.Authenticate(t.Context(), here, key); err != nil {
 		t.Errorf("a second later: %v", err)
 	}
@@ -241,10 +241,10 @@ func TestTheLastUseOfAKeyIsKeptToTheMinute(t *testing.T) {
 		if _, err := s.Authenticate(t.Context(), here, key); err != nil {
 			t.Fatal(err)
 		}
-		s.clock.pass(10 * time.Second)
+		s.clock.Pass(10 * time.Second)
 	}
 	first := used()
-	s.clock.pass(time.Minute)
+	s.clock.Pass(time.Minute)
 	if _, err := s.Authenticate(t.Context(), here, key); err != nil {
 		t.Fatal(err)
 	}
@@ -396,7 +396,7 @@ func BenchmarkAuthenticate(b *testing.B) {
 	s := newStage(b)
 	_, key := s.create(b)
 	for b.Loop() {
-		s.clock.pass(5 * time.Millisecond) // as fast as one key may be used; each second has a look-up in the database
+		s.clock.Pass(5 * time.Millisecond) // as fast as one key may be used; each second has a look-up in the database
 		if _, err := s.Authenticate(b.Context(), here, key); err != nil {
 			b.Fatal(err)
 		}

@@ -18,6 +18,7 @@ import (
 	"bulkhead/backend/audit"
 	"bulkhead/db"
 	"bulkhead/db/dbtest"
+	"bulkhead/internal/clocktest"
 	"bulkhead/internal/secret"
 	"bulkhead/wire"
 )
@@ -44,7 +45,7 @@ type people struct {
 	keys     *account.Keys
 	database *dbtest.Database
 	store    account.LoginStore
-	clock    *clock
+	clock    *clocktest.Clock
 	sealer   *secret.Keyring
 	owner    account.Principal
 
@@ -60,7 +61,7 @@ func newPeople(t testing.TB) *people {
 	if err != nil {
 		t.Fatal(err)
 	}
-	p := &people{t: t, database: dbtest.New(t), clock: &clock{now: time.Now()}, sealer: keyring}
+	p := &people{t: t, database: dbtest.New(t), clock: clocktest.Start(), sealer: keyring}
 	p.store = db.NewLogins(p.database.DB)
 	p.Logins = p.process()
 	p.keys = account.NewKeys(db.NewAPIKeys(p.database.DB), p.clock.Now, p.end)
@@ -177,7 +178,7 @@ func (p *people) who(s account.Session) account.Principal {
 // phone is somebody's authenticator.
 type phone struct {
 	secret factor.Secret
-	clock  *clock
+	clock  *clocktest.Clock
 	codes  []secret.Value // for recovery
 }
 
@@ -207,7 +208,7 @@ func (p *people) enrolled(name string) (account.Session, phone) {
 		p.t.Fatal(err)
 	}
 	f.codes = codes
-	p.clock.pass(time.Minute) // the code that was just shown is used
+	p.clock.Pass(time.Minute) // the code that was just shown is used
 	return done, f
 }
 

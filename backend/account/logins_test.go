@@ -38,7 +38,7 @@ func TestALoginIsRaisedByASecondFactorAndGetsAnotherToken(t *testing.T) {
 	if by.Level != account.AAL2 || !by.Fresh(p.clock.Now()) || by.Login != first.Login.ID {
 		t.Errorf("after the second: %+v", by)
 	}
-	p.clock.pass(5 * time.Minute)
+	p.clock.Pass(5 * time.Minute)
 	if by = p.who(second); by.Fresh(p.clock.Now()) || by.Level != account.AAL2 {
 		t.Errorf("five minutes later: %+v", by)
 	}
@@ -97,7 +97,7 @@ func TestAGuesserWaitsAndItsVictimDoesNot(t *testing.T) {
 	kind(t, err, wire.Exhausted)
 	p.refusedFor("too many tries")
 	p.first(far, "alice")
-	p.clock.pass(15 * time.Minute)
+	p.clock.Pass(15 * time.Minute)
 	p.first(here, "alice")
 }
 
@@ -300,7 +300,7 @@ func TestASecondFactorIsSetUpWithAFreshFirstOneAndARightCode(t *testing.T) {
 	f := phone{secret: factor.Stored(e.Secret), clock: p.clock}
 	_, _, err = p.ConfirmEnrolment(t.Context(), here, p.who(s), f.at(t, 5))
 	kind(t, err, wire.Unauthenticated)
-	p.clock.pass(11 * time.Minute)
+	p.clock.Pass(11 * time.Minute)
 	_, err = p.Enrol(t.Context(), here, p.who(s))
 	kind(t, err, wire.Denied)
 	_, _, err = p.ConfirmEnrolment(t.Context(), here, p.who(s), f.code(t))
@@ -326,7 +326,7 @@ func TestWhoHasAFactorShowsItBeforeSettingUpAnother(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	p.clock.pass(30 * time.Second)
+	p.clock.Pass(30 * time.Second)
 	fresh := phone{secret: factor.Stored(e.Secret), clock: p.clock}
 	done, codes, err := p.ConfirmEnrolment(t.Context(), here, p.who(s), fresh.code(t))
 	if err != nil || len(codes) != 10 {
@@ -334,7 +334,7 @@ func TestWhoHasAFactorShowsItBeforeSettingUpAnother(t *testing.T) {
 	}
 	p.dead(s)
 	p.dead(other) // nobody stays in with the factor that is gone
-	p.clock.pass(time.Minute)
+	p.clock.Pass(time.Minute)
 	_, err = p.SecondFactor(t.Context(), here, p.who(done), f.code(t))
 	kind(t, err, wire.Unauthenticated)
 	_, err = p.SecondFactor(t.Context(), here, p.who(done), string(f.codes[0].Reveal()))
@@ -404,17 +404,17 @@ func TestALoginEndsWhenItIsIdleOrOld(t *testing.T) {
 		t.Fatal(err)
 	}
 	for range 24 {
-		p.clock.pass(29 * time.Minute)
+		p.clock.Pass(29 * time.Minute)
 		p.who(s)
 	}
-	p.clock.pass(29 * time.Minute) // 12 hours since it began
+	p.clock.Pass(29 * time.Minute) // 12 hours since it began
 	p.dead(s)
-	p.clock.pass(-20 * time.Minute)
+	p.clock.Pass(-20 * time.Minute)
 	p.who(cli)
-	p.clock.pass(12 * time.Hour)
+	p.clock.Pass(12 * time.Hour)
 	p.dead(cli)
 	idle := p.first(here, "alice")
-	p.clock.pass(15 * time.Minute)
+	p.clock.Pass(15 * time.Minute)
 	p.dead(idle) // a first factor alone does not last
 }
 
@@ -423,9 +423,9 @@ func TestABrowserThatIsIdleForHalfAnHourIsLoggedOut(t *testing.T) {
 	p := newPeople(t)
 	s, _ := p.enrolled("alice")
 	p.who(s)
-	p.clock.pass(30*time.Minute - time.Second)
+	p.clock.Pass(30*time.Minute - time.Second)
 	p.who(s)
-	p.clock.pass(30 * time.Minute)
+	p.clock.Pass(30 * time.Minute)
 	p.dead(s)
 }
 
@@ -445,7 +445,7 @@ func TestALoginThatEndsIsForgottenEverywhereWithinASecond(t *testing.T) {
 	if !p.hasEnded(by.Login) {
 		t.Error("what it opened was not ended")
 	}
-	p.clock.pass(time.Second)
+	p.clock.Pass(time.Second)
 	_, err := other.Authenticate(t.Context(), here, string(s.Token.Reveal()))
 	kind(t, err, wire.Unauthenticated)
 	kind(t, p.End(t.Context(), here, by, by.Login), wire.NotFound)
@@ -455,7 +455,7 @@ func TestNobodyEndsOrSeesTheLoginsOfOthers(t *testing.T) {
 	t.Parallel()
 	p := newPeople(t)
 	alice, f := p.enrolled("alice")
-	p.clock.pass(0)
+	p.clock.Pass(0)
 	bob, _ := p.enrolled("bob")
 	kind(t, p.End(t.Context(), here, p.who(bob), alice.Login.ID), wire.NotFound)
 	kind(t, p.EndOf(t.Context(), p.who(bob), someone, p.who(alice).Key, alice.Login.ID), wire.NotFound)

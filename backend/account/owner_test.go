@@ -81,7 +81,7 @@ func TestAServerWhoseOwnersKeysHaveAllEndedMakesAnother(t *testing.T) {
 		t.Fatal(err)
 	}
 	first := read(t, file)
-	s.clock.pass(account.MaxLife)
+	s.clock.Pass(account.MaxLife)
 	if err := s.EnsureOwner(t.Context(), file); err != nil {
 		t.Fatal(err)
 	}
@@ -153,7 +153,7 @@ func TestServersThatStartTogetherMakeOneOwner(t *testing.T) {
 			t.Error(err)
 		}
 	}
-	s.clock.pass(time.Second)
+	s.clock.Pass(time.Second)
 	if list, err := s.List(t.Context(), 0, "", 10); err != nil || len(list) != 1 {
 		t.Errorf("%d owners, %v", len(list), err)
 	}

@@ -13,6 +13,7 @@ import (
 	"bulkhead/backend/audit"
 	"bulkhead/db"
 	"bulkhead/db/dbtest"
+	"bulkhead/internal/clocktest"
 	"bulkhead/internal/errs"
 	"bulkhead/wire"
 )
@@ -27,7 +28,7 @@ var someone = audit.Actor{Kind: audit.APIKey, ID: "tester"}
 type stage struct {
 	*account.Keys
 	store *counting
-	clock *clock
+	clock *clocktest.Clock
 	root  account.Principal // an owner by a login
 
 	mu    sync.Mutex // guards ended
@@ -36,7 +37,7 @@ type stage struct {
 
 func newStage(t testing.TB) *stage {
 	database := dbtest.New(t)
-	s := &stage{store: &counting{KeyStore: db.NewAPIKeys(database.DB)}, clock: &clock{now: time.Now()}}
+	s := &stage{store: &counting{KeyStore: db.NewAPIKeys(database.DB)}, clock: clocktest.Start()}
 	s.Keys = s.process()
 	s.root = account.Principal{
 		Kind: account.KindServiceAccount, Key: wire.NewKey(), Name: "root", Login: "test", Proof: account.ProofLogin, Level: account.AAL2, Owner: true,
@@ -104,21 +105,4 @@ func (c *counting) APIKey(ctx context.Context, id string) (account.Record, error
 		return account.Record{}, errGone
 	}
 	return c.KeyStore.APIKey(ctx, id)
-}
-
-type clock struct {
-	mu  sync.Mutex // guards now
-	now time.Time
-}
-
-func (c *clock) Now() time.Time {
-	c.mu.Lock()
-	defer c.mu.Unlock()
-	return c.now
-}
-
-func (c *clock) pass(d time.Duration) {
-	c.mu.Lock()
-	defer c.mu.Unlock()
-	c.now = c.now.Add(d)
 }

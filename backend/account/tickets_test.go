@@ -10,6 +10,7 @@ import (
 	"time"
 
 	"bulkhead/backend/account"
+	"bulkhead/internal/clocktest"
 	"bulkhead/realms"
 	"bulkhead/wire"
 )
@@ -72,14 +73,14 @@ func TestATicketThatWasPresentedWronglyIsGone(t *testing.T) {
 
 func TestATicketLivesAMinute(t *testing.T) {
 	t.Parallel()
-	c := &clock{now: time.Now()}
+	c := clocktest.Start()
 	tickets := account.NewTickets(c.Now)
 	in, late := issue(t, tickets, alice), issue(t, tickets, alice)
-	c.pass(time.Minute - time.Nanosecond)
+	c.Pass(time.Minute - time.Nanosecond)
 	if _, err := tickets.Redeem(plant.Name(), "1", in); err != nil {
 		t.Error(err)
 	}
-	c.pass(time.Nanosecond)
+	c.Pass(time.Nanosecond)
 	_, err := tickets.Redeem(plant.Name(), "1", late)
 	kind(t, err, wire.Unauthenticated)
 }
@@ -173,7 +174,7 @@ func TestASessionThatIsBeingOpenedWhileItsLoginEndsIsEndedToo(t *testing.T) {
 
 func TestNobodyHoardsTickets(t *testing.T) {
 	t.Parallel()
-	c := &clock{now: time.Now()}
+	c := clocktest.Start()
 	tickets := account.NewTickets(c.Now)
 	for range account.MaxTickets {
 		issue(t, tickets, alice)
@@ -181,7 +182,7 @@ func TestNobodyHoardsTickets(t *testing.T) {
 	_, err := tickets.Issue(alice, plant)
 	kind(t, err, wire.Exhausted)
 	issue(t, tickets, bob)
-	c.pass(account.TicketLife)
+	c.Pass(account.TicketLife)
 	issue(t, tickets, alice)
 }
 

@@ -229,11 +229,11 @@ func TestTheOldSecretDiesWhenTheGraceIsOver(t *testing.T) {
 	}
 	_, _, err = s.RotateDevice(t.Context(), someone, d.Key, time.Minute)
 	kind(t, err, wire.Conflict)
-	s.clock.pass(time.Hour - time.Second)
+	s.clock.Pass(time.Hour - time.Second)
 	if err := s.Retire(t.Context()); err != nil || len(secretsOf(s.router.last(), d.Serial)) != 2 {
 		t.Errorf("a second before its end: %v, %v", secretsOf(s.router.last(), d.Serial), err)
 	}
-	s.clock.pass(time.Second)
+	s.clock.Pass(time.Second)
 	if got := secretsOf(s.reloaded(), d.Serial); len(got) != 1 {
 		t.Errorf("a process that starts then takes %v", got)
 	}
@@ -301,7 +301,7 @@ func TestAnAppOnADeviceJoinsWithADerivedSecretAndTheEpochBeforeForAWhile(t *test
 			t.Errorf("%s: %+v", where, entry.Apps)
 		}
 	}
-	s.clock.pass(15 * time.Minute)
+	s.clock.Pass(15 * time.Minute)
 	if _, err := s.RotateApp(t.Context(), someone, app.Key); err != nil {
 		t.Fatal(err)
 	}

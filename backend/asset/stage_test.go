@@ -11,7 +11,6 @@ import (
 	"sync"
 	"sync/atomic"
 	"testing"
-	"time"
 
 	"go.uber.org/goleak"
 
@@ -19,6 +18,7 @@ import (
 	"bulkhead/backend/audit"
 	"bulkhead/db"
 	"bulkhead/db/dbtest"
+	"bulkhead/internal/clocktest"
 	"bulkhead/internal/errs"
 	"bulkhead/internal/secret"
 	"bulkhead/realms"
@@ -40,7 +40,7 @@ type stage struct {
 	backends *schemas
 	exports  *exports
 	router   *router
-	clock    *clock
+	clock    *clocktest.Clock
 	keyring  *secret.Keyring
 	log      *bytes.Buffer
 	watched  *watcher
@@ -65,7 +65,7 @@ func newStage(t testing.TB) *stage {
 	d := dbtest.New(t)
 	s := &stage{
 		t: t, store: db.NewAssets(d.DB), database: d, backends: &schemas{d: d}, exports: &exports{}, router: &router{},
-		clock: &clock{now: time.Now()}, keyring: keyring, log: &bytes.Buffer{}, watched: &watcher{},
+		clock: clocktest.Start(), keyring: keyring, log: &bytes.Buffer{}, watched: &watcher{},
 	}
 	s.Assets = s.process(s.store, s.backends, s.exports)
 	return s
@@ -176,23 +176,6 @@ func (w *watcher) AssignmentsChanged(project wire.Key) {
 	w.mu.Lock()
 	defer w.mu.Unlock()
 	w.told = append(w.told, project)
-}
-
-type clock struct {
-	mu  sync.Mutex // guards now
-	now time.Time
-}
-
-func (c *clock) Now() time.Time {
-	c.mu.Lock()
-	defer c.mu.Unlock()
-	return c.now
-}
-
-func (c *clock) pass(d time.Duration) {
-	c.mu.Lock()
-	defer c.mu.Unlock()
-	c.now = c.now.Add(d)
 }
 
 // sources has agents publish where the template says so.

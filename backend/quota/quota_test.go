@@ -115,7 +115,7 @@ func TestWhatRetentionDropsIsFreeWithTheNextMeasurement(t *testing.T) {
 	s.set(plantA, 4*megabyte)
 	s.fill(plantA, 400)
 	s.round()
-	s.pass(40 * 24 * time.Hour)
+	s.Pass(40 * 24 * time.Hour)
 	if err := s.prov.Maintain(t.Context()); err != nil {
 		t.Fatal(err)
 	}
@@ -231,7 +231,7 @@ func TestOnlyWhatHasChangedIsMeasuredAgain(t *testing.T) {
 	if n := s.tables.measured(); n != 0 {
 		t.Errorf("%d databases were measured after a restart", n)
 	}
-	s.pass(20 * time.Minute)
+	s.Pass(20 * time.Minute)
 	s.round()
 	if n := s.tables.measured(); n != 2 {
 		t.Errorf("%d databases were measured when it was long ago", n)

@@ -17,6 +17,7 @@ import (
 	"bulkhead/db"
 	"bulkhead/db/dbtest"
 	"bulkhead/db/provision"
+	"bulkhead/internal/clocktest"
 	"bulkhead/internal/errs"
 	"bulkhead/realms"
 	"bulkhead/wire"
@@ -35,6 +36,7 @@ data:
 
 // site is an ingest whose projects have quotas, over a real database, with the clock of a test.
 type site struct {
+	*clocktest.Clock
 	t        *testing.T
 	database *dbtest.Database
 	prov     *provision.Provisioner
@@ -47,9 +49,8 @@ type site struct {
 	template databackend.Template
 
 	mu   sync.Mutex // guards what follows
-	now  time.Time
-	left int64 // on the disk; less than none: nobody knows
-	size int64 // of the disk, from which what the projects have is taken; 0: left is left
+	left int64      // on the disk; less than none: nobody knows
+	size int64      // of the disk, from which what the projects have is taken; 0: left is left
 }
 
 func (s *site) free() (int64, error) {
@@ -78,18 +79,6 @@ func (s *site) leave(bytes int64) {
 	s.left = bytes
 	s.mu.Unlock()
 	s.quotas.Look(s.t.Context())
-}
-
-func (s *site) Now() time.Time {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	return s.now
-}
-
-func (s *site) pass(d time.Duration) {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	s.now = s.now.Add(d)
 }
 
 // writer is one whose database can be down.
@@ -156,7 +145,7 @@ const (
 
 func newSite(t *testing.T, driver databackend.Driver) *site {
 	t.Helper()
-	s := &site{t: t, database: dbtest.New(t), dir: t.TempDir(), now: time.Now(), left: 1 << 40}
+	s := &site{t: t, database: dbtest.New(t), dir: t.TempDir(), Clock: clocktest.Start(), left: 1 << 40}
 	s.prov = dbtest.NewProvisioner(t, s.database, func(c *provision.Config) { c.Driver, c.Now = driver, s.Now })
 	s.tables, s.writer = &tables{Provisioner: s.prov}, &writer{Writer: db.NewIngest(s.prov)}
 	var err error

@@ -169,7 +169,7 @@ func TestForgedReplayedExpiredAndForeignAnswersAreRefused(t *testing.T) {
 		"made-up transaction":  {"not one of ours", func(_ *stage, _ *provider, trip *trip) { trip.transaction = "!!" }},
 		"altered transaction":  {"not one of this server's", func(_ *stage, _ *provider, trip *trip) { trip.transaction = flip(trip.transaction) }},
 		"another server's":     {"not one of this server's", func(s *stage, p *provider, trip *trip) { trip.transaction = other(s, p) }},
-		"late":                 {"older than 10m0s", func(s *stage, _ *provider, _ *trip) { s.clock.pass(oidc.TransactionLife) }},
+		"late":                 {"older than 10m0s", func(s *stage, _ *provider, _ *trip) { s.clock.Pass(oidc.TransactionLife) }},
 		"no state":             {"state is not", func(_ *stage, _ *provider, trip *trip) { trip.back.Del("state") }},
 		"empty state":          {"state is not", func(_ *stage, _ *provider, trip *trip) { trip.back.Set("state", "") }},
 		"another state":        {"state is not", func(_ *stage, _ *provider, trip *trip) { trip.back.Set("state", flip(trip.back.Get("state"))) }},

@@ -234,7 +234,7 @@ func TestAProviderThatIsDownIsAskedSeldomAndThenAgain(t *testing.T) {
 	}
 	p.answer = nil
 	p.mu.Unlock()
-	s.clock.pass(3 * time.Second)
+	s.clock.Pass(3 * time.Second)
 	if _, err := s.finish(s.begin("company", p)); err != nil {
 		t.Errorf("when it is well again: %v", err)
 	}

@@ -32,6 +32,7 @@ import (
 	"bulkhead/backend/audit"
 	"bulkhead/db"
 	"bulkhead/db/dbtest"
+	"bulkhead/internal/clocktest"
 	"bulkhead/internal/errs"
 	"bulkhead/internal/secret"
 	"bulkhead/wire"
@@ -81,23 +82,6 @@ func (n *notes) last(t *testing.T) audit.Entry {
 	return n.list[len(n.list)-1]
 }
 
-type clock struct {
-	mu  sync.Mutex // guards now
-	now time.Time
-}
-
-func (c *clock) Now() time.Time {
-	c.mu.Lock()
-	defer c.mu.Unlock()
-	return c.now
-}
-
-func (c *clock) pass(d time.Duration) {
-	c.mu.Lock()
-	defer c.mu.Unlock()
-	c.now = c.now.Add(d)
-}
-
 // stage is a relying party over a real database.
 type stage struct {
 	t         *testing.T
@@ -107,7 +91,7 @@ type stage struct {
 	party     *oidc.RelyingParty
 	config    oidc.Config
 	notes     *notes
-	clock     *clock
+	clock     *clocktest.Clock
 }
 
 func newStage(t *testing.T) *stage {
@@ -127,7 +111,7 @@ func forks(t *testing.T) func(*testing.T) *stage {
 
 func newStageOver(t *testing.T, database *dbtest.Database, slug string) *stage {
 	t.Helper()
-	s := &stage{t: t, slug: slug, database: database, notes: &notes{}, clock: &clock{now: time.Now()}}
+	s := &stage{t: t, slug: slug, database: database, notes: &notes{}, clock: clocktest.Start()}
 	keys := must(secret.NewKeyring(bytes.Repeat([]byte{7}, 32)))
 	store := db.NewProviders(s.database.DB)
 	s.providers = oidc.NewProviders(store, keys, s.clock.Now)
