@@ -58,7 +58,7 @@ func TestAnApprovalWantsAFreshCodeAndThenGoesOn(t *testing.T) {
 	t.Parallel()
 	s := newStage(t)
 	b := s.loggedIn()
-	s.people.later(5 * time.Minute)
+	s.people.Pass(5 * time.Minute)
 	issued := s.waiting("127.0.0.1")
 	before := b.token()
 	a := b.get("/device?code=" + issued.UserCode)
@@ -116,7 +116,7 @@ func TestAKeyIsMadeOnlyWithAFreshCode(t *testing.T) {
 	t.Parallel()
 	s := newStage(t)
 	b := s.loggedIn()
-	s.people.later(6 * time.Minute)
+	s.people.Pass(6 * time.Minute)
 	a := b.want(b.post("/account/keys", "name", "reports", "days", "30", "scope", "project.read", "scope", "device.read"), http.StatusOK, "Confirm that it is you")
 	if len(s.keys.made) > 0 {
 		t.Fatal("made without a code")

@@ -251,7 +251,7 @@ func TestAnotherFactorIsSetUpOnlyByWhoShowsThePresentOne(t *testing.T) {
 	s := newStage(t)
 	b := s.loggedIn()
 	b.want(b.post("/login/enrolment", "to", "/account"), http.StatusOK, "JBSW")
-	s.people.later(5 * time.Minute)
+	s.people.Pass(5 * time.Minute)
 	a := b.want(b.post("/login/enrolment", "to", "/account"), http.StatusOK, "Confirm that it is you")
 	if strings.Contains(a.body, "JBSW") {
 		t.Fatal("the secret was shown")

@@ -5,11 +5,11 @@ import (
 	"net/url"
 	"strings"
 	"sync"
-	"time"
 
 	"bulkhead/backend/account"
 	"bulkhead/backend/account/oidc"
 	"bulkhead/backend/audit"
+	"bulkhead/internal/clocktest"
 	"bulkhead/internal/errs"
 	"bulkhead/internal/secret"
 	"bulkhead/wire"
@@ -17,8 +17,9 @@ import (
 
 // people plays account.Logins.
 type people struct {
+	*clocktest.Clock
+
 	mu       sync.Mutex // guards all below
-	at       time.Time
 	sessions map[string]account.Principal
 	enrolled bool
 	broken   bool  // the list of logins panics
@@ -30,19 +31,7 @@ type people struct {
 }
 
 func newPeople() *people {
-	return &people{at: time.Now(), sessions: map[string]account.Principal{}, enrolled: true}
-}
-
-func (p *people) now() time.Time {
-	p.mu.Lock()
-	defer p.mu.Unlock()
-	return p.at
-}
-
-func (p *people) later(d time.Duration) {
-	p.mu.Lock()
-	defer p.mu.Unlock()
-	p.at = p.at.Add(d)
+	return &people{Clock: clocktest.Start(), sessions: map[string]account.Principal{}, enrolled: true}
 }
 
 // session is called with mu held.
@@ -53,7 +42,7 @@ func (p *people) session(level account.Level) account.Session {
 		Kind: account.KindUser, Key: 7, Name: "Olga <Owner>", Login: "login-" + token[:8], Proof: account.ProofLogin, Level: level,
 	}
 	if level == account.AAL2 {
-		by.FactorAt = p.at
+		by.FactorAt = p.Now()
 	}
 	p.sessions[token] = by
 	return account.Session{Token: secret.FromString(token), Login: account.Login{ID: by.Login, User: by.Key, Kind: account.LoginBrowser, Level: level}}
@@ -151,7 +140,7 @@ func (p *people) List(context.Context, account.Principal) ([]account.Login, erro
 	}
 	var list []account.Login
 	for _, by := range p.sessions {
-		list = append(list, account.Login{ID: by.Login, Kind: account.LoginBrowser, Level: by.Level, Agent: `"><script>`, SeenAt: p.at, ExpiresAt: p.at})
+		list = append(list, account.Login{ID: by.Login, Kind: account.LoginBrowser, Level: by.Level, Agent: `"><script>`, SeenAt: p.Now(), ExpiresAt: p.Now()})
 	}
 	return list, nil
 }

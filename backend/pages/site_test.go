@@ -52,7 +52,7 @@ func TestAWebApplicationIsEnteredWithAFreshSecondFactor(t *testing.T) {
 	foreign := b.form("/tunnel/enter", "site", siteName)
 	foreign.Header.Set("Origin", "https://"+siteName+".tunnel.example")
 	b.want(b.do(foreign), http.StatusForbidden, "Refused")
-	s.people.later(6 * time.Minute)
+	s.people.Pass(6 * time.Minute)
 	confirm := b.want(b.again(shown, "/tunnel/enter"), http.StatusOK, "Confirm that it is you")
 	if policy := confirm.header.Get("Content-Security-Policy"); !strings.Contains(policy, siteName) {
 		t.Errorf("the form may not lead to the site: %s", policy)

@@ -45,13 +45,13 @@ type stage struct {
 func newStage(t *testing.T) *stage {
 	t.Helper()
 	s := &stage{t: t, people: newPeople(), keys: &keys{}, outside: &outside{}, noted: &noted{}, shells: &shells{}}
-	s.grants = devicegrant.New(s.people.now, record{})
+	s.grants = devicegrant.New(s.people.Now, record{})
 	s.server = httptest.NewUnstartedServer(nil)
 	s.server.Config.ErrorLog = slog.NewLogLogger(slog.DiscardHandler, slog.LevelError)
 	s.server.StartTLS()
 	t.Cleanup(s.server.Close)
 	made, err := pages.New(pages.Config{
-		Logins: s.people, Providers: s.outside, Devices: s.grants, Keys: s.keys, Terminals: s.shells, Sites: webSites{}, Noter: s.noted, Public: s.server.URL, Log: slog.New(slog.DiscardHandler), Now: s.people.now,
+		Logins: s.people, Providers: s.outside, Devices: s.grants, Keys: s.keys, Terminals: s.shells, Sites: webSites{}, Noter: s.noted, Public: s.server.URL, Log: slog.New(slog.DiscardHandler), Now: s.people.Now,
 		Projects: func(context.Context, account.Principal) ([]pages.Project, bool, error) {
 			return []pages.Project{{Name: "plant-a", Title: `<script>alert(1)</script>`, DeviceRealm: "device-1"}}, false, nil
 		},

@@ -106,7 +106,7 @@ func TestATerminalIsOpenedOnlyByWhoKnowsThatItCanBeRead(t *testing.T) {
 	if len(s.shells.asked) != 0 {
 		t.Errorf("asked: %v", s.shells.asked)
 	}
-	s.people.later(6 * time.Minute)
+	s.people.Pass(6 * time.Minute)
 	confirm := b.want(b.post(asking, "minutes", "15", "readable", "yes", "reason", " a look ", "record", "yes"), http.StatusOK, "Confirm that it is you")
 	b.want(b.again(confirm, asking, "confirm_code", rightCode), http.StatusSeeOther, "/terminal/MINE")
 	if want := (pages.TerminalRequest{TTL: 15 * time.Minute, Reason: "a look", Record: true}); len(s.shells.asked) != 1 || s.shells.asked[0] != want {
@@ -146,7 +146,7 @@ func TestTheTicketOfAPageWorksOnceAndForItsLoginOnly(t *testing.T) {
 		}
 	}
 	late := ticket()
-	s.people.later(time.Minute)
+	s.people.Pass(time.Minute)
 	if id, err := s.pages.Redeem(by, late); id != "" || err == nil {
 		t.Errorf("a minute later: %q, %v", id, err)
 	}
@@ -178,7 +178,7 @@ func TestThePageOfATerminalFollowsWhatBecomesOfIt(t *testing.T) {
 	if a := b.want(b.get("/terminal/MINE"), http.StatusOK, "bulkhead tunnel approve MINE"); a.header.Get("Refresh") == "" {
 		t.Error("it does not look again")
 	}
-	s.people.later(6 * time.Minute)
+	s.people.Pass(6 * time.Minute)
 	s.shells.become(pages.TerminalReady)
 	b.want(b.get("/terminal/MINE"), http.StatusSeeOther, "/login/second-factor?to=%2Fterminal%2FMINE")
 	s.shells.become(pages.TerminalOpen)

@@ -8,6 +8,7 @@ import (
 	"bulkhead/internal/errs"
 	"bulkhead/internal/secret"
 	"bulkhead/internal/server"
+	"bulkhead/internal/server/servertest"
 	"bulkhead/wire"
 )
 
@@ -21,8 +22,8 @@ func TestTheKeyOfStoredSecretsMayComeFromASystemdCredential(t *testing.T) {
 	if err := os.Chmod(file, 0o440); err != nil { // as systemd makes it for a user of its own
 		t.Fatal(err)
 	}
-	o := options(t)
-	stop(t, start(t, o))
+	o := servertest.Options(t)
+	servertest.Stop(t, start(t, o))
 	if _, err := os.Stat(filepath.Join(o.Config.StateDir, "secrets.key")); !os.IsNotExist(err) {
 		t.Errorf("there is a key in the state directory as well: %v", err)
 	}

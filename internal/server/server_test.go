@@ -1,38 +1,26 @@
 package server_test
 
 import (
-	"context"
 	"crypto/tls"
 	"crypto/x509"
-	"log/slog"
 	"net"
 	"net/http"
 	"os"
 	"path/filepath"
 	"strings"
 	"testing"
-	"time"
 
 	"go.uber.org/goleak"
 
 	"bulkhead/db/dbtest"
-	"bulkhead/internal/config"
 	"bulkhead/internal/errs"
 	"bulkhead/internal/secret"
 	"bulkhead/internal/server"
+	"bulkhead/internal/server/servertest"
 	"bulkhead/wire"
 )
 
 func TestMain(m *testing.M) { goleak.VerifyTestMain(dbtest.Main(m)) }
-
-var quiet = slog.New(slog.DiscardHandler)
-
-func options(t *testing.T) server.Options {
-	t.Helper()
-	c := config.Default()
-	c.Listen, c.OpsListen, c.StateDir, c.Database.Driver = "127.0.0.1:0", "127.0.0.1:0", filepath.Join(t.TempDir(), "state"), config.DriverSchema
-	return server.Options{Config: c, DatabaseURL: secret.FromString(dbtest.NewEmpty(t)), Log: slog.New(slog.DiscardHandler), Version: "test"}
-}
 
 func start(t *testing.T, o server.Options) *server.Server {
 	t.Helper()
@@ -41,15 +29,6 @@ func start(t *testing.T, o server.Options) *server.Server {
 		t.Fatal(err)
 	}
 	return s
-}
-
-func stop(t *testing.T, s *server.Server) {
-	t.Helper()
-	ctx, cancel := context.WithTimeout(context.Background(), time.Minute)
-	defer cancel()
-	if err := s.Stop(ctx); err != nil {
-		t.Error(err)
-	}
 }
 
 func get(t *testing.T, s *server.Server, url string) int {
@@ -73,7 +52,7 @@ func get(t *testing.T, s *server.Server, url string) int {
 // goleak sees to it that nothing of all this is left.
 func TestWhatStartReturnsAnswersAndAStopLeavesNothing(t *testing.T) {
 	t.Parallel()
-	s := start(t, options(t))
+	s := start(t, servertest.Options(t))
 	for url, want := range map[string]int{
 		s.API() + "/api/v1/openapi.json": http.StatusOK,
 		s.API() + "/api/v1/projects":     http.StatusUnauthorized,
@@ -86,13 +65,13 @@ func TestWhatStartReturnsAnswersAndAStopLeavesNothing(t *testing.T) {
 			t.Errorf("%s: %d, want %d", url, got, want)
 		}
 	}
-	stop(t, s)
-	stop(t, s) // twice is fine
+	servertest.Stop(t, s)
+	servertest.Stop(t, s) // twice is fine
 }
 
 func TestARestartKeepsTheOwnersKeyAndTheAuthority(t *testing.T) {
 	t.Parallel()
-	o := options(t)
+	o := servertest.Options(t)
 	read := func(s *server.Server) string {
 		key, errKey := os.ReadFile(s.OwnerKeyFile())
 		ca, errCA := os.ReadFile(s.CAFile())
@@ -103,9 +82,9 @@ func TestARestartKeepsTheOwnersKeyAndTheAuthority(t *testing.T) {
 	}
 	first := start(t, o)
 	before := read(first)
-	stop(t, first)
+	servertest.Stop(t, first)
 	second := start(t, o)
-	defer stop(t, second)
+	defer servertest.Stop(t, second)
 	if read(second) != before {
 		t.Error("the owner would be locked out, or devices would trust the server no more")
 	}
@@ -139,7 +118,7 @@ func TestAStartThatFailsSaysWhyAndLeavesNothing(t *testing.T) {
 			o.DatabaseURL, o.Config.Database.URLFile = secret.Value{}, filepath.Join(t.TempDir(), "none")
 		}, wire.Invalid, "database.url_file"},
 	} {
-		o := options(t)
+		o := servertest.Options(t)
 		c.change(&o)
 		_, err := server.Start(t.Context(), o)
 		if errs.KindOf(err) != c.kind || !strings.Contains(errs.UserText(err), c.says) {
@@ -150,9 +129,9 @@ func TestAStartThatFailsSaysWhyAndLeavesNothing(t *testing.T) {
 
 func TestTwoServersDoNotShareADatabase(t *testing.T) {
 	t.Parallel()
-	o := options(t)
+	o := servertest.Options(t)
 	s := start(t, o)
-	defer stop(t, s)
+	defer servertest.Stop(t, s)
 	o.Config.StateDir = filepath.Join(t.TempDir(), "other")
 	if _, err := server.Start(t.Context(), o); errs.KindOf(err) != wire.Conflict {
 		t.Errorf("got %v", err)

@@ -8,7 +8,6 @@ import (
 	"flag"
 	"fmt"
 	"io"
-	"log/slog"
 	"net/http"
 	"path/filepath"
 	"strings"
@@ -23,9 +22,8 @@ import (
 	"bulkhead/backend/audit/sequencer"
 	"bulkhead/db/dbtest"
 	"bulkhead/internal/cli"
-	"bulkhead/internal/config"
-	"bulkhead/internal/secret"
 	"bulkhead/internal/server"
+	"bulkhead/internal/server/servertest"
 )
 
 // TestMain lets more tests run at once than there are processors: they mostly wait for a server to look again.
@@ -48,13 +46,9 @@ const patrol = 200 * time.Millisecond
 
 func newScene(t *testing.T) *scene {
 	t.Helper()
-	url := dbtest.NewEmpty(t)
-	c := config.Default()
-	c.Listen, c.OpsListen, c.StateDir, c.Database.Driver = "127.0.0.1:0", "127.0.0.1:0", filepath.Join(t.TempDir(), "state"), config.DriverSchema
-	s := &scene{t: t, contexts: t.TempDir(), options: server.Options{
-		Config: c, DatabaseURL: secret.FromString(url), Log: slog.New(slog.DiscardHandler), Version: "test", AuditPatrol: patrol,
-	}}
-	config, err := pgxpool.ParseConfig(url)
+	s := &scene{t: t, contexts: t.TempDir(), options: servertest.Options(t)}
+	s.options.AuditPatrol = patrol
+	config, err := pgxpool.ParseConfig(string(s.options.DatabaseURL.Reveal()))
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -86,11 +80,7 @@ func (s *scene) start() {
 
 func (s *scene) stop() {
 	s.t.Helper()
-	ctx, cancel := context.WithTimeout(context.Background(), time.Minute)
-	defer cancel()
-	if err := s.server.Stop(ctx); err != nil {
-		s.t.Error(err)
-	}
+	servertest.Stop(s.t, s.server)
 }
 
 // cli runs a command line against the server and gives its exit code and all that it said.

@@ -1,35 +1,25 @@
 package isolation
 
 import (
-	"bytes"
 	"context"
-	"crypto/tls"
 	"crypto/x509"
-	"encoding/json"
-	"io"
-	"log/slog"
 	"net/http"
-	"os"
 	"slices"
 	"strconv"
-	"strings"
 	"sync"
 	"testing"
 	"time"
 
 	"bulkhead/backend/httpapi"
-	"bulkhead/db/dbtest"
-	"bulkhead/internal/config"
 	"bulkhead/internal/errs"
-	"bulkhead/internal/secret"
-	"bulkhead/internal/server"
+	"bulkhead/internal/server/servertest"
 	"bulkhead/internal/wampx"
 	"bulkhead/wire"
 )
 
-// site is a whole server, with its database, and its owner's key.
+// site is a whole server whose data people read.
 type site struct {
-	*server.Server
+	*servertest.Server
 	t     testing.TB
 	roots *x509.CertPool
 	http  *http.Client
@@ -37,58 +27,13 @@ type site struct {
 }
 
 func newSite(t testing.TB) *site {
-	t.Helper()
-	c := config.Default()
-	c.Listen, c.OpsListen, c.StateDir, c.Database.Driver = "127.0.0.1:0", "127.0.0.1:0", t.TempDir(), config.DriverSchema
-	s, err := server.Start(t.Context(), server.Options{Config: c, DatabaseURL: secret.FromString(dbtest.NewEmpty(t)), Log: slog.New(slog.DiscardHandler), Version: "test"})
-	if err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(func() {
-		ctx, cancel := context.WithTimeout(context.Background(), time.Minute)
-		defer cancel()
-		if err := s.Stop(ctx); err != nil {
-			t.Error(err)
-		}
-	})
-	ca, errCA := os.ReadFile(s.CAFile())
-	key, errKey := os.ReadFile(s.OwnerKeyFile())
-	if errCA != nil || errKey != nil {
-		t.Fatal(errCA, errKey)
-	}
-	out := &site{Server: s, t: t, roots: x509.NewCertPool(), key: strings.TrimSpace(string(key))}
-	out.roots.AppendCertsFromPEM(ca)
-	out.http = &http.Client{Transport: &http.Transport{TLSClientConfig: &tls.Config{RootCAs: out.roots}, MaxIdleConnsPerHost: joiners}}
-	t.Cleanup(out.http.CloseIdleConnections)
-	return out
+	s := servertest.Start(t)
+	return &site{s, t, s.TLS.RootCAs, s.HTTP, s.Key}
 }
 
-func ask[T any](s *site, key, method, path string, body any) (out T) {
+func ask[T any](s *site, key, method, path string, body any) T {
 	s.t.Helper()
-	text, err := json.Marshal(body)
-	if err != nil {
-		s.t.Fatal(err)
-	}
-	r, err := http.NewRequestWithContext(s.t.Context(), method, s.API()+httpapi.Prefix+path, bytes.NewReader(text))
-	if err != nil {
-		s.t.Fatal(err)
-	}
-	r.Header.Set("Authorization", "Bearer "+key)
-	r.Header.Set("Content-Type", "application/json")
-	answer, err := s.http.Do(r)
-	if err != nil {
-		s.t.Fatal(err)
-	}
-	defer answer.Body.Close()
-	if text, err = io.ReadAll(answer.Body); err != nil || answer.StatusCode >= 300 {
-		s.t.Fatalf("%s %s: %d %s %v", method, path, answer.StatusCode, text, err)
-	}
-	if len(text) > 0 {
-		if err := json.Unmarshal(text, &out); err != nil {
-			s.t.Fatal(err)
-		}
-	}
-	return out
+	return servertest.Ask[T](s.Server, key, method, path, body)
 }
 
 const (
@@ -144,14 +89,10 @@ func (s *site) open(r reader, n int) []*wampx.Session {
 }
 
 func (s *site) listen(r reader) (*wampx.Session, error) {
-	ticket := ask[httpapi.Ticket](s, r.key, "POST", "/realms/"+r.realm+"/ticket", nil)
-	session, err := wampx.Dial(s.t.Context(), wampx.Config{
-		URL: s.Router(), Realm: ticket.Realm, AuthID: ticket.AuthID, Ticket: secret.FromString(ticket.Ticket), TLS: &tls.Config{RootCAs: s.roots},
-	})
+	session, err := s.Join(r.key, r.realm)
 	if err != nil {
 		return nil, err
 	}
-	s.t.Cleanup(func() { _ = session.Close(context.Background()) })
 	_, err = wampx.Subscribe(s.t.Context(), session, wire.TransformedTopic("metrics"), func(context.Context, wire.Row, wampx.Event) {})
 	return session, err
 }
