@@ -44,6 +44,7 @@ type member struct {
 	rate       *bucket
 	authorizer nexus.Authorizer // nil but in realms of an embedder's
 	slow       atomic.Bool      // its queue was full, it is being closed
+	present    bool             // among the realm's members; guarded by the realm's mutex
 	outbox     transport.Outbox // what follows from its messages; of its reader
 }
 
@@ -118,7 +119,7 @@ func (re *realm) join(m *member, welcome *message.Welcome) (err error) {
 			re.unshare(m)
 			return
 		}
-		re.members[m.session.ID()] = m
+		re.members[m.session.ID()], m.present = m, true
 		re.class.sessions.Add(1)
 		re.class.joins.Add(1)
 		if re.Send(m.session, welcome) != nil { // it is larger than the peer takes, or has what an embedder should not put there
@@ -137,7 +138,7 @@ func (re *realm) policy(m *member) transport.Policy {
 // handle gives a message of a member to the core.
 func (re *realm) handle(m *member, msg message.Message) error {
 	re.mu.Lock()
-	if re.members[m.session.ID()] != m {
+	if !m.present {
 		re.mu.Unlock()
 		return transport.ErrClosed
 	}
@@ -180,7 +181,8 @@ func (re *realm) leave(m *member) {
 }
 
 func (re *realm) remove(m *member) {
-	if re.members[m.session.ID()] == m {
+	if m.present {
+		m.present = false
 		delete(re.members, m.session.ID())
 		re.unshare(m)
 		re.class.sessions.Add(-1)

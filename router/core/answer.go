@@ -19,7 +19,7 @@ func (s *Session) answered(invocation message.ID) (*call, error) {
 }
 
 func (r *Realm) yield(s *Session, m *message.Yield, now time.Time) error {
-	passthru := m.Options.Passthru != (message.Passthru{})
+	passthru := m.Options.Passthru != nil
 	if passthru && !s.details.Features.CalleePassthru {
 		return violation("payload passthru was not announced for the role callee")
 	}

@@ -41,7 +41,7 @@ func (r *Realm) call(s *Session, m *message.Call, now time.Time) error {
 		return nil
 	}
 	f := s.details.Features
-	if m.Options.Passthru != (message.Passthru{}) && !f.CallPassthru {
+	if m.Options.Passthru != nil && !f.CallPassthru {
 		return violation("payload passthru was not announced for the role caller")
 	}
 	if m.Options.Progress && !f.ProgressiveInvocationsCaller {
@@ -60,6 +60,9 @@ func (r *Realm) dispatch(s *Session, m *message.Call, now time.Time) error {
 		return r.callMeta(s, m, now)
 	}
 	if _, err := r.may(s, realms.Call, pattern{realms.Exact, m.Procedure}); err != nil {
+		return err
+	}
+	if err := checkPassthru(m.Options.Passthru); err != nil {
 		return err
 	}
 	g := r.registrations.best(m.Procedure)
@@ -85,7 +88,7 @@ func (r *Realm) dispatch(s *Session, m *message.Call, now time.Time) error {
 
 func (c *callee) supports(m *message.Call) error {
 	f := c.session.details.Features
-	if m.Options.Passthru != (message.Passthru{}) && !f.CalleePassthru ||
+	if m.Options.Passthru != nil && !f.CalleePassthru ||
 		m.Options.Progress && !(f.ProgressiveInvocationsCallee && f.CallCanceling) {
 		return errUnsupported
 	}

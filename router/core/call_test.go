@@ -20,7 +20,7 @@ func TestACallIsAnsweredByItsCallee(t *testing.T) {
 	g.expect(bob, "INVOCATION 2 a.b hello")
 	g.do(bob, &message.Error{
 		Request: message.CodeInvocation, RequestID: 2, URI: "com.myapp.error", Payload: text("sorry"),
-		Details: message.Dict{"callee": "somebody else"}, Passthru: message.Passthru{Scheme: "mqtt"},
+		Details: message.Dict{"callee": "somebody else"}, Passthru: &message.Passthru{Scheme: "mqtt"},
 	})
 	g.expect(ann, "ERROR CALL 2 com.myapp.error sorry")
 	g.expect(bob)
@@ -158,7 +158,7 @@ func TestProgressNobodyAskedForIsAViolation(t *testing.T) {
 
 func TestPassthruNeedsAllThree(t *testing.T) {
 	t.Parallel()
-	sealed := message.Passthru{Scheme: "x_custom", Serializer: "cbor", Cipher: "c", KeyID: "k"}
+	sealed := &message.Passthru{Scheme: "x_custom", Serializer: "cbor", Cipher: "c", KeyID: "k"}
 	g := newRig(t)
 	ann, bob, old := g.join("ann"), g.join("bob"), g.join("old", announcing(ClientFeatures{}))
 	g.register(bob, "a")

@@ -55,7 +55,8 @@ func (h *history) keep(e *message.Event, p *publication) {
 	if l != nil && l.namesSessions() || p.audience.knows != nil {
 		return
 	}
-	past := pastEvent{topic: strings.Clone(p.topic), lists: l.kept(), at: p.at, size: len(p.topic) + p.payload.Size() + l.size()}
+	past := pastEvent{topic: strings.Clone(p.topic), lists: l.kept(), at: p.at}
+	past.size = len(p.topic) + p.payload.Size() + p.details.Passthru.Size() + l.size()
 	if past.size > h.maxBytes {
 		return
 	}

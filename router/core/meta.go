@@ -66,7 +66,7 @@ func (r *Realm) callMeta(s *Session, m *message.Call, now time.Time) error {
 	if procedure == nil {
 		return errNoSuchProcedure
 	}
-	if m.Options.Progress || m.Options.Passthru != (message.Passthru{}) {
+	if m.Options.Progress || m.Options.Passthru != nil {
 		return errUnsupported
 	}
 	args, kwargs, err := m.Payload.Decode()

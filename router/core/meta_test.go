@@ -202,6 +202,6 @@ func TestTheRoutersProceduresTakeNoPartsAndNoPassthru(t *testing.T) {
 	ann := g.join("ann")
 	g.call(ann, "wamp.session.count", func(o *message.CallOptions) { o.Progress = true })
 	g.expect(ann, "ERROR CALL 1 wamp.error.feature_not_supported")
-	g.call(ann, "wamp.session.count", func(o *message.CallOptions) { o.Passthru.Scheme = "mqtt" })
+	g.call(ann, "wamp.session.count", func(o *message.CallOptions) { o.Passthru = &message.Passthru{Scheme: "mqtt"} })
 	g.expect(ann, "ERROR CALL 2 wamp.error.feature_not_supported")
 }

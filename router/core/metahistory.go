@@ -159,13 +159,20 @@ func describeDetails(e *message.EventDetails) message.Dict {
 	if who := e.Publisher; who.Session != 0 {
 		d["publisher"], d["publisher_authid"], d["publisher_authrole"] = who.Session, who.AuthID, who.AuthRole
 	}
+	describePassthru(e.Passthru, d)
+	return d
+}
+
+func describePassthru(p *message.Passthru, into message.Dict) {
+	if p == nil {
+		return
+	}
 	for name, text := range map[string]string{
-		"ppt_scheme": e.Passthru.Scheme, "ppt_serializer": e.Passthru.Serializer,
-		"ppt_cipher": e.Passthru.Cipher, "ppt_keyid": e.Passthru.KeyID,
+		"ppt_scheme": p.Scheme, "ppt_serializer": p.Serializer, "ppt_cipher": p.Cipher, "ppt_keyid": p.KeyID,
+		"enc_algo": p.EncAlgo, "enc_serializer": p.EncSerializer, "enc_key": p.EncKey,
 	} {
 		if text != "" {
-			d[name] = text
+			into[name] = text
 		}
 	}
-	return d
 }

@@ -19,7 +19,7 @@ type publication struct {
 }
 
 func (r *Realm) publish(s *Session, m *message.Publish, now time.Time) error {
-	if m.Options.Passthru != (message.Passthru{}) && !s.details.Features.PublishPassthru {
+	if m.Options.Passthru != nil && !s.details.Features.PublishPassthru {
 		return violation("payload passthru was not announced for the role publisher")
 	}
 	id, answered, err := r.submit(s, m, now)
@@ -38,6 +38,9 @@ func (r *Realm) publish(s *Session, m *message.Publish, now time.Time) error {
 func (r *Realm) submit(s *Session, m *message.Publish, now time.Time) (id message.ID, answered bool, err error) {
 	known, err := r.may(s, realms.Publish, pattern{realms.Exact, m.Topic})
 	if err != nil {
+		return 0, false, err
+	}
+	if err := checkPassthru(m.Options.Passthru); err != nil {
 		return 0, false, err
 	}
 	p := publication{

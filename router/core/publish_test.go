@@ -326,7 +326,7 @@ func TestPassthruIsCarriedAndMustBeAnnounced(t *testing.T) {
 	g.subscribe(ann, "a")
 	sealed := &message.Publish{
 		Request: 1, Topic: "a", Payload: text("x"),
-		Options: message.PublishOptions{Passthru: message.Passthru{Scheme: "mqtt"}},
+		Options: message.PublishOptions{Passthru: &message.Passthru{Scheme: "mqtt"}},
 	}
 	g.do(bob, sealed)
 	g.expect(ann, "EVENT a x ppt=mqtt")

@@ -37,7 +37,7 @@ func (r *Realm) retain(s *Session, p *publication) error {
 	}
 	held := r.retained[p.topic]
 	next := &retainedEvent{
-		holder: s.party, size: retainedOverhead + len(p.topic) + p.payload.Size() + p.audience.lists.size(),
+		holder: s.party, size: retainedOverhead + len(p.topic) + p.payload.Size() + p.details.Passthru.Size() + p.audience.lists.size(),
 	}
 	replaced := []*retainedEvent{held.forSome}
 	if p.audience.lists == nil {

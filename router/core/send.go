@@ -5,6 +5,7 @@ import (
 
 	"bulkhead/internal/errs"
 	"bulkhead/router/message"
+	"bulkhead/wire"
 )
 
 func violation(reason string) error { return &message.ProtocolError{Reason: reason} }
@@ -38,10 +39,25 @@ func payloadOf(args []any, kwargs message.Dict) message.Payload {
 	return p
 }
 
+// maxPassthru is how many bytes of text the options of payload passthru mode may have. The router keeps them with a call, whose payload
+// it does not keep.
+const maxPassthru = 4 << 10
+
+func checkPassthru(p *message.Passthru) error {
+	if p.Size() > maxPassthru {
+		return errs.E(wire.Exhausted, "the options of payload passthru mode have more than %d bytes", maxPassthru)
+	}
+	return nil
+}
+
 // kept gives options that may be kept: what a decoded message has of texts are parts of its frame.
-func kept(p message.Passthru) message.Passthru {
-	return message.Passthru{
+func kept(p *message.Passthru) *message.Passthru {
+	if p == nil {
+		return nil
+	}
+	return &message.Passthru{
 		Scheme: strings.Clone(p.Scheme), Serializer: strings.Clone(p.Serializer),
 		Cipher: strings.Clone(p.Cipher), KeyID: strings.Clone(p.KeyID),
+		EncAlgo: strings.Clone(p.EncAlgo), EncSerializer: strings.Clone(p.EncSerializer), EncKey: strings.Clone(p.EncKey),
 	}
 }

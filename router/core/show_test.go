@@ -34,24 +34,31 @@ func (g *rig) show(m message.Message) string {
 		w.named("topic", m.Details.Topic)
 		w.named("publisher", g.identity(m.Details.Publisher))
 		w.flag("retained", m.Details.Retained)
-		w.named("ppt", m.Details.Passthru.Scheme)
+		w.named("ppt", schemeOf(m.Details.Passthru))
 	case *message.Result:
 		w.add("RESULT", m.Request, g.payload(m.Payload))
 		w.flag("progress", m.Details.Progress)
-		w.named("ppt", m.Details.Passthru.Scheme)
+		w.named("ppt", schemeOf(m.Details.Passthru))
 	case *message.Invocation:
 		w.add("INVOCATION", m.Request, g.registration(m.Registration), g.payload(m.Payload))
 		w.named("procedure", m.Details.Procedure)
 		w.named("caller", g.identity(m.Details.Caller))
 		w.flag("receive_progress", m.Details.ReceiveProgress)
 		w.flag("progress", m.Details.Progress)
-		w.named("ppt", m.Details.Passthru.Scheme)
+		w.named("ppt", schemeOf(m.Details.Passthru))
 	case *message.Interrupt:
 		w.add("INTERRUPT", m.Request, m.Mode, m.Reason)
 	default:
 		w.add(fmt.Sprintf("%T", m))
 	}
 	return strings.Join(w, " ")
+}
+
+func schemeOf(p *message.Passthru) string {
+	if p == nil {
+		return ""
+	}
+	return p.Scheme + p.EncAlgo
 }
 
 type words []string

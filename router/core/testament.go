@@ -52,8 +52,11 @@ func addTestament(r *Realm, c *metaCall) ([]any, error) {
 		return nil, err
 	}
 	s := c.caller
-	if p.Options.Passthru != (message.Passthru{}) && !s.details.Features.PublishPassthru {
+	if p.Options.Passthru != nil && !s.details.Features.PublishPassthru {
 		return nil, errs.E(wire.Invalid, "payload passthru was not announced for the role publisher")
+	}
+	if err := checkPassthru(p.Options.Passthru); err != nil {
+		return nil, err
 	}
 	if _, err := r.may(s, realms.Publish, pattern{realms.Exact, p.Topic}); err != nil {
 		return nil, err
@@ -127,11 +130,14 @@ func publishOptions(raw message.Dict) (o message.PublishOptions, err error) {
 	read("eligible", &o.Eligible)
 	read("eligible_authid", &o.EligibleAuthID)
 	read("eligible_authrole", &o.EligibleAuthRole)
-	read("ppt_scheme", &o.Passthru.Scheme)
-	read("ppt_serializer", &o.Passthru.Serializer)
-	read("ppt_cipher", &o.Passthru.Cipher)
-	read("ppt_keyid", &o.Passthru.KeyID)
-	o.Passthru = kept(o.Passthru)
+	var ppt message.Passthru
+	read("ppt_scheme", &ppt.Scheme)
+	read("ppt_serializer", &ppt.Serializer)
+	read("ppt_cipher", &ppt.Cipher)
+	read("ppt_keyid", &ppt.KeyID)
+	if ppt != (message.Passthru{}) {
+		o.Passthru = kept(&ppt)
+	}
 	return o, err
 }
 

@@ -13,7 +13,8 @@ func Decode(f Format, frame []byte) (Message, error) {
 	if !f.Valid() {
 		return nil, errFormat
 	}
-	h := head{reader: reader{f: f, s: string(frame)}}
+	var h head
+	h.f, h.s = f, string(frame) // a literal would be made elsewhere, and is large to copy
 	t := h.value()
 	if t.kind != kindList {
 		h.fail("a message is a list")

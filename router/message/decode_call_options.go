@@ -47,7 +47,7 @@ func (h *head) invocationDetails(d *InvocationDetails) {
 }
 
 // progressOptions reads the options of a Yield or the details of a Result.
-func (h *head) progressOptions(what string, progress *bool, p *Passthru) {
+func (h *head) progressOptions(what string, progress *bool, p **Passthru) {
 	q, ok := h.openDict(what)
 	for ok && h.more(&q) {
 		switch name := h.key(&q); name {
@@ -102,8 +102,8 @@ func (h *head) errorDetails(m *Error) {
 	q, ok := h.openDict(whatDetails)
 	for ok && h.more(&q) {
 		name := h.key(&q)
-		if field := m.Passthru.field(name); field != nil {
-			*field = h.textOption(name)
+		if isPassthru(name) {
+			h.passthru(name, &m.Passthru)
 		} else {
 			m.Details[name] = h.any()
 		}

@@ -7,12 +7,12 @@ func (h *head) message() Message {
 		m := &Publish{Request: h.id(whatRequest)}
 		h.publishOptions(&m.Options)
 		m.Topic = h.text("the topic")
-		m.Payload = h.payload(m.Options.Passthru.EncAlgo != "")
+		m.Payload = h.payload(m.Options.Passthru.opaque())
 		return m
 	case CodeEvent:
 		m := &Event{Subscription: h.id(whatSubscription), Publication: h.id(whatPublication)}
 		h.eventDetails(&m.Details)
-		m.Payload = h.payload(m.Details.Passthru.EncAlgo != "")
+		m.Payload = h.payload(m.Details.Passthru.opaque())
 		return m
 	case CodePublished:
 		return &Published{Request: h.id(whatRequest), Publication: h.id(whatPublication)}
@@ -54,22 +54,22 @@ func (h *head) callMessage() Message {
 		m := &Call{Request: h.id(whatRequest)}
 		h.callOptions(&m.Options)
 		m.Procedure = h.text(whatProcedure)
-		m.Payload = h.payload(m.Options.Passthru.EncAlgo != "")
+		m.Payload = h.payload(m.Options.Passthru.opaque())
 		return m
 	case CodeInvocation:
 		m := &Invocation{Request: h.id(whatRequest), Registration: h.id(whatRegistration)}
 		h.invocationDetails(&m.Details)
-		m.Payload = h.payload(m.Details.Passthru.EncAlgo != "")
+		m.Payload = h.payload(m.Details.Passthru.opaque())
 		return m
 	case CodeYield:
 		m := &Yield{Request: h.id(whatRequest)}
 		h.progressOptions(whatOptions, &m.Options.Progress, &m.Options.Passthru)
-		m.Payload = h.payload(m.Options.Passthru.EncAlgo != "")
+		m.Payload = h.payload(m.Options.Passthru.opaque())
 		return m
 	case CodeResult:
 		m := &Result{Request: h.id(whatRequest)}
 		h.progressOptions(whatDetails, &m.Details.Progress, &m.Details.Passthru)
-		m.Payload = h.payload(m.Details.Passthru.EncAlgo != "")
+		m.Payload = h.payload(m.Details.Passthru.opaque())
 		return m
 	case CodeCancel:
 		m := &Cancel{Request: h.id(whatRequest)}
@@ -124,7 +124,7 @@ func (h *head) sessionMessage() Message {
 		m := &Error{Request: h.requestCode(), RequestID: h.id(whatRequest)}
 		h.errorDetails(m)
 		m.URI = h.text("the error")
-		m.Payload = h.payload(m.Passthru.EncAlgo != "")
+		m.Payload = h.payload(m.Passthru.opaque())
 		return m
 	}
 	return nil // readCode has failed

@@ -1,6 +1,9 @@
 package message
 
-import "strings"
+import (
+	"slices"
+	"strings"
+)
 
 // isNull passes over a null.
 func (h *head) isNull() bool {
@@ -102,6 +105,11 @@ var passthruNames = [...]string{
 	optPPTScheme, optPPTSerializer, optPPTCipher, optPPTKeyID, optEncAlgo, optEncSerializer, optEncKey,
 }
 
+func isPassthru(name string) bool { return slices.Contains(passthruNames[:], name) }
+
+// opaque reports whether the payload may be a binary that only its receiver understands.
+func (p *Passthru) opaque() bool { return p != nil && p.EncAlgo != "" }
+
 // field is the part of p with that name, nil where it has none.
 func (p *Passthru) field(name string) *string {
 	switch name {
@@ -133,12 +141,19 @@ func (h *head) given() bool {
 }
 
 // passthru reads an option of payload passthru mode, and passes over any other.
-func (h *head) passthru(name string, p *Passthru) {
-	if field := p.field(name); field != nil {
-		*field = h.textOption(name)
+func (h *head) passthru(name string, p **Passthru) {
+	if !isPassthru(name) {
+		h.skip()
 		return
 	}
-	h.skip()
+	text := h.textOption(name)
+	if text == "" {
+		return
+	}
+	if *p == nil {
+		*p = &Passthru{}
+	}
+	*(*p).field(name) = text
 }
 
 func (h *head) publishOptions(o *PublishOptions) {

@@ -60,7 +60,7 @@ func (w *writer) callMessage(m Message) (n int) {
 		return 3 + w.payload(m.Payload)
 	case *Result:
 		w.id(m.Request)
-		w.progressOptions(m.Details.Progress, &m.Details.Passthru)
+		w.progressOptions(m.Details.Progress, m.Details.Passthru)
 		return 2 + w.payload(m.Payload)
 	case *Invocation:
 		w.id(m.Request)
@@ -69,7 +69,7 @@ func (w *writer) callMessage(m Message) (n int) {
 		return 3 + w.payload(m.Payload)
 	case *Yield:
 		w.id(m.Request)
-		w.progressOptions(m.Options.Progress, &m.Options.Passthru)
+		w.progressOptions(m.Options.Progress, m.Options.Passthru)
 		return 2 + w.payload(m.Payload)
 	case *Cancel:
 		w.id(m.Request)
@@ -126,7 +126,7 @@ func (w *writer) sessionMessage(m Message) (n int) {
 	case *Error:
 		w.uint(uint64(m.Request))
 		w.id(m.RequestID)
-		w.errorDetails(m.Details, &m.Passthru)
+		w.errorDetails(m.Details, m.Passthru)
 		w.text(m.URI)
 		return 4 + w.payload(m.Payload)
 	default:

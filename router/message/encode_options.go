@@ -71,7 +71,7 @@ func (o *options) texts(key string, texts []string) {
 }
 
 func (o *options) passthru(p *Passthru) {
-	if *p == (Passthru{}) {
+	if p == nil {
 		return
 	}
 	o.text(optPPTScheme, p.Scheme)
@@ -112,7 +112,7 @@ func (w *writer) publishOptions(p *PublishOptions) {
 	if p.EligibleOther {
 		o.texts(optEligibleOther, []string{})
 	}
-	o.passthru(&p.Passthru)
+	o.passthru(p.Passthru)
 	o.end()
 }
 
@@ -147,7 +147,7 @@ func (w *writer) eventDetails(d *EventDetails) {
 	o.text(optPublisherAuthRole, d.Publisher.AuthRole)
 	o.flag(optRetained, d.Retained)
 	o.number(optDropped, d.Dropped)
-	o.passthru(&d.Passthru)
+	o.passthru(d.Passthru)
 	o.end()
 }
 
@@ -157,7 +157,7 @@ func (w *writer) callOptions(c *CallOptions) {
 	o.flag(optProgress, c.Progress)
 	o.positive(optTimeout, c.TimeoutMs)
 	o.flag(optDiscloseMe, c.DiscloseMe)
-	o.passthru(&c.Passthru)
+	o.passthru(c.Passthru)
 	o.end()
 }
 
@@ -170,7 +170,7 @@ func (w *writer) invocationDetails(d *InvocationDetails) {
 	o.flag(optReceiveProgress, d.ReceiveProgress)
 	o.flag(optProgress, d.Progress)
 	o.positive(optTimeout, d.TimeoutMs)
-	o.passthru(&d.Passthru)
+	o.passthru(d.Passthru)
 	o.end()
 }
 
@@ -214,7 +214,7 @@ func (w *writer) withdrawn(request ID, key string, id ID, reason string) int {
 }
 
 func (w *writer) errorDetails(details Dict, p *Passthru) {
-	if *p == (Passthru{}) {
+	if p == nil {
 		w.dict(details)
 		return
 	}

@@ -105,7 +105,7 @@ func FuzzTranscode(f *testing.F) {
 			if q.IsZero() != p.IsZero() {
 				t.Fatalf("%q to %s: got %q, %q", frame, to, q.args, q.kwargs)
 			}
-			publish := &Publish{Request: 1, Topic: "t", Payload: q, Options: PublishOptions{Passthru: Passthru{EncAlgo: "x"}}}
+			publish := &Publish{Request: 1, Topic: "t", Payload: q, Options: PublishOptions{Passthru: &Passthru{EncAlgo: "x"}}}
 			encoded, err := Append(nil, to, publish)
 			if err != nil {
 				t.Fatal(err)

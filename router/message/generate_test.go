@@ -145,6 +145,14 @@ func fill(t *rapid.T, v reflect.Value, name string) {
 			*p = append(*p, Role{role, append([]string(nil), features...)})
 		}
 		slices.SortFunc(*p, func(a, b Role) int { return strings.Compare(a.Name, b.Name) })
+	case **Passthru:
+		var some Passthru
+		if rapid.Bool().Draw(t, name) {
+			fill(t, reflect.ValueOf(&some).Elem(), name)
+		}
+		if some != (Passthru{}) {
+			*p = &some
+		}
 	case *Admission: // Decode leaves it as it is
 	default:
 		for i := range v.NumField() {

@@ -54,11 +54,19 @@ const (
 type Message interface{ Code() Code }
 
 // Passthru are the options of payload passthru mode ("Payload Passthru Mode"); the router carries them and does not look inside.
-// Those of Autobahn's older payload transparency (enc_algo and so on) are carried likewise.
+// Those of Autobahn's older payload transparency (enc_algo and so on) are carried likewise. Few messages have any: nil is none of them.
 type Passthru struct {
 	Scheme, Serializer, Cipher, KeyID string
 
 	EncAlgo, EncSerializer, EncKey string
+}
+
+// Size is how many bytes of text there are.
+func (p *Passthru) Size() int {
+	if p == nil {
+		return 0
+	}
+	return len(p.Scheme) + len(p.Serializer) + len(p.Cipher) + len(p.KeyID) + len(p.EncAlgo) + len(p.EncSerializer) + len(p.EncKey)
 }
 
 // Identity is who published or called, as the router knows it; the zero Identity is not disclosed.
@@ -119,7 +127,7 @@ type (
 		Request   Code
 		RequestID ID
 		Details   Dict
-		Passthru  Passthru
+		Passthru  *Passthru
 		URI       string
 		Payload   Payload
 	}
@@ -141,7 +149,7 @@ type (
 		EligibleAuthRole []string
 		// EligibleOther says that it is for sessions with some other attribute, which none here has proved to have.
 		EligibleOther bool
-		Passthru      Passthru
+		Passthru      *Passthru
 	}
 	// Publish is a publication.
 	Publish struct {
@@ -178,7 +186,7 @@ type (
 		Topic     string // where the subscription is a pattern
 		Publisher Identity
 		Retained  bool
-		Passthru  Passthru
+		Passthru  *Passthru
 		// Dropped counts the events that this receiver lost just before this one, where its policy is to drop the oldest.
 		Dropped uint64
 	}
@@ -199,7 +207,7 @@ type (
 		Progress        bool  // progressive call invocations: more of this call follows
 		TimeoutMs       int64 // 0: none
 		DiscloseMe      bool
-		Passthru        Passthru
+		Passthru        *Passthru
 	}
 	// Call calls a procedure.
 	Call struct {
@@ -216,7 +224,7 @@ type (
 	// ResultDetails are the details of a Result.
 	ResultDetails struct {
 		Progress bool
-		Passthru Passthru
+		Passthru *Passthru
 	}
 	// Result answers a Call.
 	Result struct {
@@ -255,7 +263,7 @@ type (
 		ReceiveProgress bool
 		Progress        bool
 		TimeoutMs       int64
-		Passthru        Passthru
+		Passthru        *Passthru
 	}
 	// Invocation asks a callee to run a procedure.
 	Invocation struct {
@@ -273,7 +281,7 @@ type (
 	// YieldOptions are the options of a Yield.
 	YieldOptions struct {
 		Progress bool
-		Passthru Passthru
+		Passthru *Passthru
 	}
 	// Yield answers an Invocation.
 	Yield struct {

@@ -17,13 +17,13 @@ func forNexus(m Message) Message {
 	case *Abort:
 		m.Payload = Payload{}
 	case *Event:
-		m.Details.Passthru = Passthru{}
+		m.Details.Passthru = nil
 	case *Invocation:
-		m.Details.Passthru = Passthru{}
+		m.Details.Passthru = nil
 	case *Result:
-		m.Details.Passthru = Passthru{}
+		m.Details.Passthru = nil
 	case *Error:
-		m.Passthru = Passthru{}
+		m.Passthru = nil
 	case *Unsubscribed:
 		return &Unsubscribed{Request: 1}
 	case *Unregistered:
@@ -80,7 +80,7 @@ func TestNexusOptionsBecomeTyped(t *testing.T) {
 	sameMessages(t, got, &Publish{
 		Request: 5, Topic: "a.b",
 		Options: PublishOptions{
-			Acknowledge: true, KeepMe: true, Exclude: []ID{1, 2}, EligibleAuthID: []string{"x"}, Eligible: []ID{3}, Passthru: Passthru{Scheme: "x_own"},
+			Acknowledge: true, KeepMe: true, Exclude: []ID{1, 2}, EligibleAuthID: []string{"x"}, Eligible: []ID{3}, Passthru: &Passthru{Scheme: "x_own"},
 		},
 		Payload: payloadOf(`[]`, `{"a":1}`),
 	})
@@ -114,7 +114,7 @@ func TestWhatNexusPeersMayNotSendIsRefused(t *testing.T) {
 // nexus's client asserts the Go type of a payload that has a scheme, in its only goroutine.
 func TestAClientOfNexusDoesNotSeePayloadPassthruThatItWouldPanicOn(t *testing.T) {
 	t.Parallel()
-	hostile := Passthru{Scheme: "x_evil", Serializer: "cbor"}
+	hostile := &Passthru{Scheme: "x_evil", Serializer: "cbor"}
 	for _, m := range []Message{
 		&Event{Subscription: 1, Publication: 1, Details: EventDetails{Passthru: hostile}},
 		&Invocation{Request: 1, Registration: 1, Details: InvocationDetails{Passthru: hostile}},
@@ -152,7 +152,7 @@ func TestPassthruOfNexusClientsHasTheNamesOfTheWire(t *testing.T) {
 		t.Fatal(err)
 	}
 	sameMessages(t, got, &Publish{
-		Request: 1, Topic: "t", Options: PublishOptions{Passthru: Passthru{Scheme: "wamp"}}, Payload: payloadOf(`[{"args":[1],"kwargs":{"a":2}}]`, ""),
+		Request: 1, Topic: "t", Options: PublishOptions{Passthru: &Passthru{Scheme: "wamp"}}, Payload: payloadOf(`[{"args":[1],"kwargs":{"a":2}}]`, ""),
 	})
 }
 

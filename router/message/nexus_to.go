@@ -84,7 +84,7 @@ func (c *nexusConverter) message(m Message) wamp.Message {
 	case *Event:
 		args, kwargs := c.payload(m.Payload)
 		details := m.Details
-		details.Passthru = Passthru{}
+		details.Passthru = nil
 		return &wamp.Event{
 			Subscription: wamp.ID(m.Subscription), Publication: wamp.ID(m.Publication),
 			Details: c.dict(func(w *writer) { w.eventDetails(&details) }), Arguments: args, ArgumentsKw: kwargs,
@@ -118,7 +118,7 @@ func (c *nexusConverter) callMessage(m Message) wamp.Message {
 	case *Invocation:
 		args, kwargs := c.payload(m.Payload)
 		details := m.Details
-		details.Passthru = Passthru{}
+		details.Passthru = nil
 		return &wamp.Invocation{
 			Request: wamp.ID(m.Request), Registration: wamp.ID(m.Registration),
 			Details: c.dict(func(w *writer) { w.invocationDetails(&details) }), Arguments: args, ArgumentsKw: kwargs,
@@ -126,13 +126,13 @@ func (c *nexusConverter) callMessage(m Message) wamp.Message {
 	case *Result:
 		args, kwargs := c.payload(m.Payload)
 		return &wamp.Result{
-			Request: wamp.ID(m.Request), Details: c.dict(func(w *writer) { w.progressOptions(m.Details.Progress, &Passthru{}) }),
+			Request: wamp.ID(m.Request), Details: c.dict(func(w *writer) { w.progressOptions(m.Details.Progress, nil) }),
 			Arguments: args, ArgumentsKw: kwargs,
 		}
 	case *Yield:
 		args, kwargs := c.payload(m.Payload)
 		return &wamp.Yield{
-			Request: wamp.ID(m.Request), Options: c.dict(func(w *writer) { w.progressOptions(m.Options.Progress, &m.Options.Passthru) }),
+			Request: wamp.ID(m.Request), Options: c.dict(func(w *writer) { w.progressOptions(m.Options.Progress, m.Options.Passthru) }),
 			Arguments: args, ArgumentsKw: kwargs,
 		}
 	case *Cancel:

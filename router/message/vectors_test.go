@@ -14,7 +14,7 @@ func payloadOf(args, kwargs string) Payload {
 	return Payload{format: JSON, args: args, kwargs: kwargs}
 }
 
-var ppt = Passthru{Scheme: "wamp"}
+var ppt = &Passthru{Scheme: "wamp"}
 
 // vectors says what the messages in testdata/vectors.txt mean.
 var vectors = map[string]Message{
@@ -42,13 +42,13 @@ var vectors = map[string]Message{
 			Acknowledge: true, KeepMe: true, DiscloseMe: true, Retain: true,
 			Exclude: []ID{1, 2}, ExcludeAuthID: []string{"a"}, ExcludeAuthRole: []string{},
 			Eligible: []ID{3}, EligibleAuthID: []string{"b", "c"}, EligibleAuthRole: []string{"d"},
-			Passthru: Passthru{Scheme: "x_own", Serializer: "cbor", Cipher: "xsalsa20poly1305", KeyID: "k1"},
+			Passthru: &Passthru{Scheme: "x_own", Serializer: "cbor", Cipher: "xsalsa20poly1305", KeyID: "k1"},
 		},
 		Topic:   "com.example.topic",
 		Payload: payloadOf(`[1,-1,2.5,"text",true,null]`, `{"nested":{"list":[[]]}}`),
 	},
 	"publish with transparent options": &Publish{
-		Request: 9, Options: PublishOptions{Passthru: Passthru{EncAlgo: "cryptobox", EncSerializer: "cbor", EncKey: "k"}},
+		Request: 9, Options: PublishOptions{Passthru: &Passthru{EncAlgo: "cryptobox", EncSerializer: "cbor", EncKey: "k"}},
 		Topic: "com.example.topic", Payload: payloadOf(`[]`, ""),
 	},
 	"published":              &Published{Request: 1, Publication: 1<<32 - 1},
