@@ -129,6 +129,11 @@ func (w *world) try(l line, serializer wampx.Serializer) string {
 		defer func() { _ = s.Close(ctx) }() // the line is over
 		err = w.do(ctx, s, l)
 	}
+	return outcome(err)
+}
+
+// outcome is how the table tells of what came of something.
+func outcome(err error) string {
 	if err == nil {
 		return "ok"
 	}
