@@ -126,7 +126,7 @@ func checkRoles(c *cobra.Command, roles []string) error {
 		case "router", "backend":
 			have[r] = true
 		case "gateway":
-			return usage(c, "--roles gateway: this version has no tunnels yet")
+			return usage(c, "--roles gateway: the gateway of tunnels runs with the router: leave it out")
 		default:
 			return usage(c, "--roles %s: want router,backend", r)
 		}
