@@ -32,6 +32,8 @@ type size struct {
 	round    time.Duration
 	turns    int           // many short rounds, where the goal is close to what is measured
 	turn     time.Duration // one of them
+	glances  int           // rounds of patterns, where two realms of one process are compared
+	glance   time.Duration // one of them
 	rushes   int           // rounds of joins: no two are alike, and only many say what a join costs
 	joins    int           // sessions of one of them
 	idle     int
@@ -41,8 +43,8 @@ type size struct {
 }
 
 var (
-	fullSize  = size{rounds: 5, round: 1200 * time.Millisecond, turns: 16, turn: 400 * time.Millisecond, rushes: 64, joins: 400, idle: 10_000, patterns: 10_000, settle: 4 * time.Second, limit: 25 * time.Minute}
-	quickSize = size{rounds: 2, round: 300 * time.Millisecond, turns: 11, turn: 200 * time.Millisecond, rushes: 32, joins: 400, idle: 2_000, patterns: 10_000, settle: time.Second, limit: 8 * time.Minute}
+	fullSize  = size{rounds: 5, round: 1200 * time.Millisecond, turns: 16, turn: 400 * time.Millisecond, glances: 300, glance: 40 * time.Millisecond, rushes: 64, joins: 400, idle: 10_000, patterns: 10_000, settle: 4 * time.Second, limit: 25 * time.Minute}
+	quickSize = size{rounds: 2, round: 300 * time.Millisecond, turns: 11, turn: 200 * time.Millisecond, glances: 150, glance: 40 * time.Millisecond, rushes: 32, joins: 400, idle: 2_000, patterns: 10_000, settle: time.Second, limit: 8 * time.Minute}
 )
 
 func newBench(ctx context.Context, o options) (*bench, error) {

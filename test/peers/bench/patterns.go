@@ -72,7 +72,11 @@ func (m patterns) pair(ctx context.Context, b *bench, k subject.Kind) ([]*contes
 		defer ps.Close()
 		pair = append(pair, &contestant{name: string(k) + ", " + c.name, proc: proc, load: acknowledged{ps}})
 	}
-	if err := contest(ctx, b.size.turns, b.size.turn, pair...); err != nil {
+	rounds, length := b.size.glances, b.size.glance
+	if k != subject.Bulkhead {
+		rounds, length = b.size.turns, b.size.turn // a window of its publications takes longer than a glance
+	}
+	if err := contest(ctx, rounds, length, pair...); err != nil {
 		return nil, err
 	}
 	if k == subject.Bulkhead {
