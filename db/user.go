@@ -67,7 +67,7 @@ func (s *Users) User(ctx context.Context, key wire.Key) (account.User, error) {
 func (s *Users) FindUsers(ctx context.Context, text string) ([]account.User, error) {
 	found, err := list(ctx, s.db.pool, scanUser, selectUsers+`
 		WHERE p.key::text = $1 OR (u.issuer = 'local' AND u.subject = $1) OR p.name = $1 OR (u.email = $1 AND $1 <> '')
-		ORDER BY p.key::text = $1 DESC, u.issuer = 'local' AND u.subject = $1 DESC, p.key LIMIT 2`, text)
+		ORDER BY p.key::text = $1 DESC, u.issuer = 'local' AND u.subject = $1 DESC, u.project_key IS NOT NULL, p.key LIMIT 2`, text)
 	return found, Error("db: users", err)
 }
 

@@ -14,6 +14,7 @@ import (
 	"github.com/jackc/pgx/v5"
 
 	"bulkhead/backend/account"
+	"bulkhead/backend/audit"
 	"bulkhead/internal/errs"
 	"bulkhead/internal/secret"
 	"bulkhead/wire"
@@ -264,5 +265,37 @@ func TestALoginKeepsTheSessionOfItsProvider(t *testing.T) {
 	p.user("bob")
 	if r, err = p.store.Login(t.Context(), p.first(here, "bob").Login.ID); err != nil || r.SID != "" {
 		t.Errorf("a local login: %q, %v", r.SID, err)
+	}
+}
+
+// Who has a provider says who its users are, and what they are called: somebody of a project's must not come to own the platform.
+func TestAProjectsUserDoesNotBecomeAnOwnerOfThePlatform(t *testing.T) {
+	t.Parallel()
+	p := newPeople(t)
+	if _, err := p.database.Pool().Exec(t.Context(), `INSERT INTO bulkhead.project (key, name, title, created_at) VALUES (5, 'plant-a', '', now())`); err != nil {
+		t.Fatal(err)
+	}
+	who := atProvider
+	who.Provider, who.Project = 9, 5
+	s, err := p.identified(who)
+	if err != nil {
+		t.Fatal(err)
+	}
+	u, err := p.users.Find(t.Context(), who.Email) // as which a project's provider may call anybody
+	if err != nil || u.Key != p.who(s).Key {
+		t.Fatal(u, err)
+	}
+	owner := account.Principal{Kind: account.KindUser, Key: wire.NewKey(), Owner: true}
+	kind(t, p.users.SetOwner(t.Context(), owner, audit.Actor{Kind: audit.User, ID: owner.AuthID()}, u, true), wire.Conflict)
+	if u, err = p.users.Find(t.Context(), u.Key.String()); err != nil || u.Owner {
+		t.Errorf("%+v, %v", u, err)
+	}
+	// Nor is one of the platform's own harder to name for it.
+	own, err := p.identified(atProvider)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if u, err = p.users.Find(t.Context(), who.Email); err != nil || u.Key != p.who(own).Key {
+		t.Errorf("the platform's user of that address: %+v, %v", u, err)
 	}
 }

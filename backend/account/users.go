@@ -74,7 +74,7 @@ type UserStore interface {
 	UserBySubject(ctx context.Context, project wire.Key, issuer, subject string) (User, error)
 	User(ctx context.Context, key wire.Key) (User, error)
 	// FindUsers gives at most two users whose key, login name, name or e-mail address is text; those by key or login name
-	// before others.
+	// before others, and then the platform's before those of projects.
 	FindUsers(ctx context.Context, text string) ([]User, error)
 	Users(ctx context.Context, after wire.Key, limit int) ([]User, error)
 	// InsertUser keeps a new user; hash is empty where there is no password. It is ErrFull where its provider has as many as it may.
@@ -157,11 +157,17 @@ func (s *Users) Find(ctx context.Context, text string) (User, error) {
 		return User{}, errs.Wrap("account: find user", err)
 	case len(found) == 0:
 		return User{}, errs.E(wire.NotFound, "no such user")
-	case len(found) > 1 && found[0].Key.String() != text && (found[0].Issuer != LocalIssuer || found[0].Subject != text):
+	case len(found) > 1 && !found[0].surely(text, found[1]):
 		return User{}, errs.E(wire.Conflict, "several users are called that: name one by its key")
 	default:
 		return found[0], nil
 	}
+}
+
+// surely reports whether a text means u, whoever else is called so: by what nobody else can have, or because the other is of a
+// project, whose provider may call its users what it likes.
+func (u User) surely(text string, other User) bool {
+	return u.Key.String() == text || u.Issuer == LocalIssuer && u.Subject == text || u.Project == 0 && other.Project != 0
 }
 
 // List gives users in the order of their keys, from the one after after.
@@ -197,6 +203,9 @@ func (s *Users) SetOwner(ctx context.Context, by Principal, actor audit.Actor, u
 	}
 	if u.Key == by.Key && !owner {
 		return errs.E(wire.Conflict, "another owner has to do that")
+	}
+	if owner && u.Project != 0 { // whoever has the provider says who its users are, and what they are called
+		return errs.E(wire.Conflict, "this user logs in by a provider of a project: an owner of the platform has an account of the platform")
 	}
 	after := u
 	after.Owner = owner
