@@ -23,7 +23,7 @@ func (inv *invocation) devCommand() *cobra.Command {
 		Short: "Start a database, the server and two agents on this machine",
 		Args:  arguments(0, 0),
 	}
-	c.PersistentFlags().StringVar(&o.Dir, "dir", "./.bulkhead-dev", "state")
+	c.PersistentFlags().StringVar(&o.Dir, "dir", "./.bulkhead-dev", "state directory, which has all that it keeps")
 	flags := c.Flags()
 	flags.StringVar(&o.Listen, "listen", "127.0.0.1:8443", "address of the server; port 0 takes a free one")
 	flags.StringVar(&o.OpsListen, "ops-listen", "127.0.0.1:9443", "address of health and metrics; a free port where --listen has port 0")
