@@ -54,10 +54,16 @@ func newDataWorld(t testing.TB) *world {
 	provisioner := dbtest.NewProvisioner(t, dbtest.New(t))
 	history := db.NewHistory(provisioner)
 	backends := &databackend.Backends{Provisioner: provisioner, Templates: templates{}, Tables: history, Exports: t.TempDir()}
-	for _, one := range []tenant{a, b} {
+	schemas := map[string]string{}
+	for name, one := range map[string]tenant{"a": a, "b": b} {
 		if err := backends.Provision(t.Context(), one.data, []byte(dataTemplate)); err != nil {
 			t.Fatal(err)
 		}
+		placed, err := provisioner.Placement(t.Context(), one.data)
+		if err != nil {
+			t.Fatal(err)
+		}
+		schemas[name] = placed.Schema
 	}
 	var server *rpc.Server
 	ingest, err := databackend.NewIngest(databackend.Config{
@@ -69,6 +75,7 @@ func newDataWorld(t testing.TB) *world {
 	}
 	backends.Ingest = ingest
 	w := makeWorld(t, ingest, a, b)
+	w.schemas = schemas
 	server = rpc.New(rpc.Config{Router: w.router, Installations: backends, Ingest: ingest, Reader: history, Assignments: templates{}, Log: quiet})
 	w.serve(t)
 	t.Cleanup(func() {

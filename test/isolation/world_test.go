@@ -56,6 +56,7 @@ type world struct {
 	router  *router.Router
 	tickets *account.Tickets
 	tenants map[string]tenant
+	schemas map[string]string // of the tenants in the database, where there is one
 	url     string
 	roots   *x509.CertPool
 }
