@@ -157,3 +157,18 @@ func TestURIsHaveALength(t *testing.T) {
 		g.expect(ann, "ERROR CALL "+fmtID(id)+" "+overQuota)
 	}
 }
+
+func TestAWildcardPatternHasNoMoreComponentsThanTheRouterWantsToLookAt(t *testing.T) {
+	t.Parallel()
+	g := newRig(t)
+	ann := g.join("ann")
+	most := "a" + strings.Repeat(".", maxComponents-1)
+	g.subscribe(ann, "wildcard:"+most)
+	g.register(ann, "wildcard:"+most)
+	g.do(ann, &message.Subscribe{Request: 8, Topic: most + ".", Options: message.SubscribeOptions{Match: "wildcard"}})
+	g.do(ann, &message.Register{Request: 9, Procedure: most + ".", Options: message.RegisterOptions{Match: "wildcard"}})
+	g.expect(ann, "ERROR SUBSCRIBE 8 "+overQuota, "ERROR REGISTER 9 "+overQuota)
+	long := "a" + strings.Repeat(".a", 2*maxComponents) // what is no wildcard is no chain of components
+	g.subscribe(ann, long)
+	g.subscribe(ann, "prefix:"+long)
+}

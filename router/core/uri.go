@@ -12,10 +12,17 @@ import (
 
 const errInvalidURI = "wamp.error.invalid_uri"
 
+// maxComponents is how many components a wildcard pattern may have. Each costs memory of its own, and may be looked at for each
+// publication that the ones before it match.
+const maxComponents = 32
+
 // checkURI refuses what is no URI, or no pattern of the kind that m says. Empty components are for patterns only.
 func (r *Realm) checkURI(uri string, m realms.Match) error {
 	if len(uri) > r.uriLength {
 		return errs.E(wire.Exhausted, "the URI is longer than %d bytes", r.uriLength)
+	}
+	if m == realms.Wildcard && strings.Count(uri, ".") >= maxComponents {
+		return errs.E(wire.Exhausted, "the pattern has more than %d components", maxComponents)
 	}
 	allowed := looseByte
 	if r.config.StrictURIs {
