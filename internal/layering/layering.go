@@ -17,7 +17,7 @@ const module = "bulkhead/"
 
 // rows are the layers from the bottom up; a folder stands for all below it that no longer entry names.
 var rows = [][]string{
-	{"wire", "internal/secret", "internal/lifecycle", "internal/heap", "internal/slack", "internal/lines", "internal/network", "internal/clocktest", "web", "configs", "internal/cast"},
+	{"wire", "internal/secret", "internal/lifecycle", "internal/heap", "agent/footprint", "internal/slack", "internal/lines", "internal/network", "internal/clocktest", "web", "configs", "internal/cast"},
 	{"internal/errs", "internal/logkey"},
 	{"realms", "router/message", "backend/privilege", "backend/audit", "internal/config", "internal/mux", "internal/wampx", "internal/localca"},
 	{"router/core", "router/transport", "router/authn", "router/gateway", "agent/state", "agent/metrics", "agent/tunnel",

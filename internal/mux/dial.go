@@ -61,7 +61,11 @@ func Dial(ctx context.Context, d Door) (*websocket.Conn, error) {
 
 func dialTCP(ctx context.Context, network, addr string) (net.Conn, error) {
 	d := net.Dialer{Control: tuneSocket}
-	return d.DialContext(ctx, network, addr)
+	c, err := d.DialContext(ctx, network, addr)
+	if err != nil {
+		return nil, err
+	}
+	return newCorkable(c), nil
 }
 
 func secureTLS(given *tls.Config) *tls.Config {

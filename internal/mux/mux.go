@@ -27,7 +27,7 @@
 // # Who goes first
 //
 // Frames without data do; then streams that say little, which is their first 64 KiB and 16 KiB per second thereafter; then
-// the others in turns of 16 KiB. So that this order means something, little may wait behind it: a session has no more under
+// the others in turns of 16 KiB, on a fast line 64 KiB. So that this order means something, little may wait behind it: a session has no more under
 // way than its line carries in a round trip and 20 ms, which it measures by its marks, and asks the kernel to keep no more than
 // 64 KiB unsent. The others wait while the kernel's BBR looks how long the way is. The window of a stream doubles when half of
 // it is used in less than four round trips.

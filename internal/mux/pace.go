@@ -18,6 +18,9 @@ const (
 	// frameTime is how long one frame may keep a line busy.
 	frameTime = 4 * time.Millisecond
 	leastData = 2 << 10
+	// turnTime is how much of a line's time a stream of bulk has before it is another's turn.
+	turnTime            = 500 * time.Microsecond
+	leastTurn, mostTurn = 16 << 10, 64 << 10
 	// markEvery is well below the backlog: what has arrived is only known when a mark is answered.
 	markEvery = 4 * time.Millisecond
 	maxMarks  = 256
@@ -127,6 +130,12 @@ func (p *pace) data() int {
 		return maxData
 	}
 	return int(min(max(rate*frameTime.Seconds(), leastData), maxData))
+}
+
+// turn is how much one stream of bulk sends before another. On a fast line that is more, so that who reads it is not woken for
+// little.
+func (p *pace) turn() int {
+	return int(min(max(p.rate()*turnTime.Seconds(), leastTurn), mostTurn))
 }
 
 // passed counts data that was sent.

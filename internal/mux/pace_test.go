@@ -181,3 +181,12 @@ func TestAnAnswerOutOfOrderIsRefused(t *testing.T) {
 		t.Error("the first is answered twice")
 	}
 }
+
+func TestATurnIsLongerOnAFastLineAndNeverWithoutBounds(t *testing.T) {
+	t.Parallel()
+	for rate, want := range map[float64]int{0: leastTurn, 1e6: leastTurn, 60e6: 30_000, 1e9: mostTurn, 1e18: mostTurn} {
+		if p := (pace{rates: [2]float64{rate}}); p.turn() != want {
+			t.Errorf("%g bytes a second: turns of %d, want %d", rate, p.turn(), want)
+		}
+	}
+}

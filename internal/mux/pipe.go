@@ -101,8 +101,8 @@ func giverOf(from net.Conn) func([]*chunk) ([]*chunk, error) {
 	}
 	return func(into []*chunk) ([]*chunk, error) {
 		c := newChunk()
-		n, err := from.Read(c.bytes[:piece])
-		c.last = n
+		n, err := from.Read(c.space(piece))
+		c.filled(n)
 		return append(into, c), err
 	}
 }
@@ -118,7 +118,7 @@ func takerOf(to net.Conn) func([]*chunk) error {
 			defer free(some)
 			all := net.Buffers(space)
 			for _, one := range some {
-				all = append(all, one.bytes[one.first:one.last])
+				all = append(all, one.data())
 			}
 			_, err := all.WriteTo(c)
 			return err
@@ -127,7 +127,7 @@ func takerOf(to net.Conn) func([]*chunk) error {
 	return func(some []*chunk) error {
 		defer free(some)
 		for _, one := range some {
-			if _, err := to.Write(one.bytes[one.first:one.last]); err != nil {
+			if _, err := to.Write(one.data()); err != nil {
 				return err
 			}
 		}
@@ -145,7 +145,7 @@ func scatterOf(c *net.TCPConn) *scatter {
 
 func sizeOf(some []*chunk) (n int) {
 	for _, c := range some {
-		n += c.last - c.first
+		n += c.size()
 	}
 	return n
 }

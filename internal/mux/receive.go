@@ -77,7 +77,7 @@ func (t *table) answer(f frame) error {
 
 // data takes data and gives back a chunk that is free.
 func (t *table) data(id uint32, c *chunk) (*chunk, error) {
-	n := c.last - c.first
+	n := c.size()
 	s := t.streams[id]
 	switch {
 	case s == nil && !t.known(id):

@@ -23,7 +23,7 @@ func (s *scatter) give(into []*chunk) ([]*chunk, error) {
 		into = append(into, newChunk())
 	}
 	for i, c := range into {
-		s.bytes[i] = c.bytes[:piece]
+		s.bytes[i] = c.space(piece)
 	}
 	if err := s.socket.Read(s.read); err != nil {
 		s.n, s.err = 0, err
@@ -31,8 +31,8 @@ func (s *scatter) give(into []*chunk) ([]*chunk, error) {
 	left := s.n
 	for i, c := range into {
 		s.bytes[i] = nil
-		c.last = min(left, piece)
-		left -= c.last
+		c.filled(min(left, piece))
+		left -= c.size()
 	}
 	used := (s.n + piece - 1) / piece
 	free(into[used:])

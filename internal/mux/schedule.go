@@ -50,7 +50,7 @@ func (t *table) pick() *stream {
 			s.listed, s.deficit = false, 0
 			t.bulk = t.bulk[1:]
 		case s.deficit <= 0:
-			s.deficit += quantum
+			s.deficit += t.pace.turn()
 			t.bulk = append(t.bulk[1:], s)
 		default:
 			return s
@@ -59,12 +59,14 @@ func (t *table) pick() *stream {
 	return nil
 }
 
-// compose appends to b, which is empty, what goes out next as one message. It leaves b empty where nothing may.
-func (t *table) compose(b []byte, now time.Time) []byte {
+// compose gives what goes out next as one message: in c, which is empty, or in a chunk that was a stream's and is the
+// caller's now. The chunk stays empty where nothing may go out.
+func (t *table) compose(c *chunk, now time.Time) *chunk {
 	const most = message - (headSize + valueSize) // and a mark
 	if t.pace.tick(now, t.rests); !t.closing && now.Sub(t.spoke) < t.pace.spacing() {
-		return b
+		return c
 	}
+	b := c.data()
 	for len(t.control) > 0 && len(b)+headSize+valueSize <= most {
 		b = t.control[0].append(b)
 		t.control = t.control[1:]
@@ -79,6 +81,10 @@ func (t *table) compose(b []byte, now time.Time) []byte {
 		if room < want && len(b) > 0 {
 			break // it goes out in one piece, in the next message
 		}
+		if whole := s.out.whole(headRoom+len(b)+headSize, min(want, room)); whole != nil {
+			c, b = whole, t.carry(s, b, whole, now)
+			break
+		}
 		b = t.send(s, b, min(want, room), now)
 		if t.pace.enough() {
 			break
@@ -92,7 +98,8 @@ func (t *table) compose(b []byte, now time.Time) []byte {
 	if len(b) > 0 {
 		t.spoke = now
 	}
-	return b
+	c.last = c.first + len(b)
+	return c
 }
 
 // send appends a frame of a stream.
@@ -106,12 +113,29 @@ func (t *table) send(s *stream, b []byte, n int, now time.Time) []byte {
 	b = appendHead(b, kindData, n, s.id)
 	b = b[:len(b)+n]
 	s.out.read(b[len(b)-n:])
+	t.passed(s, n, now)
+	return b
+}
+
+// carry has a chunk of a stream carry its own head, and before that b. It begins where those do, then.
+func (t *table) carry(s *stream, b []byte, c *chunk, now time.Time) []byte {
+	n := c.size()
+	b = appendHead(b, kindData, n, s.id)
+	c.first -= len(b)
+	copy(c.data(), b)
+	t.passed(s, n, now)
+	return c.data()
+}
+
+// passed counts data of a stream that goes out.
+func (t *table) passed(s *stream, n int, now time.Time) {
 	s.credit -= n
 	s.deficit -= n
 	s.quickLeft = max(0, s.quickLeft-n)
 	t.pace.passed(now, n)
-	s.changed.Broadcast()
-	return b
+	if s.out.size <= queued/2 {
+		s.changed.Broadcast() // for less it is not worth while to wake who writes
+	}
 }
 
 // pending reports whether there is more to send, now or as soon as some of what is under way has arrived.

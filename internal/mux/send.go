@@ -15,15 +15,15 @@ import (
 // message is given with room for its head, so that both are one TLS record. Other goroutines of gorilla's may write control
 // frames in between, because each Write of a TLS connection is whole.
 //
-// While more is to come it has the kernel keep what does not fill a packet: each record would be a packet otherwise, and wake
-// who reads it.
+// While more is to come it has the connection below TLS keep what was written, where that can.
 type sender struct {
 	conn   net.Conn
 	masks  bool // as the side that dialled must
 	key    [maskBlock]byte
-	socket syscall.RawConn // nil: packets cannot be held back
-	holds  bool
-	bbr    bool // it is what the kernel sends by
+	socket syscall.RawConn // nil: it cannot be asked
+	below  *corkable       // nil: nothing is kept
+	keeps  bool            // something may be kept
+	bbr    bool            // it is what the kernel sends by
 }
 
 const (
@@ -37,16 +37,32 @@ const (
 
 func newSender(conn net.Conn, masks bool) *sender {
 	socket := socketBelow(conn)
-	return &sender{conn: conn, masks: masks, socket: socket, bbr: sendsByBBR(socket)}
+	return &sender{conn: conn, masks: masks, socket: socket, below: corkableBelow(conn), bbr: sendsByBBR(socket)}
 }
 
-// send writes one message: what follows the headRoom bytes at the beginning of b.
-func (s *sender) send(b []byte) error {
+// send writes one message: what follows the headRoom bytes at the beginning of b. It may be kept where more is to come; flush
+// says that none does.
+func (s *sender) send(b []byte, more bool) error {
 	if err := s.conn.SetWriteDeadline(time.Now().Add(writeTimeout)); err != nil {
 		return err
 	}
-	_, err := s.conn.Write(s.frame(b))
-	return err
+	if more && !s.keeps && s.below != nil {
+		s.below.cork()
+		s.keeps = true
+	}
+	if _, err := s.conn.Write(s.frame(b)); err != nil || more {
+		return err
+	}
+	return s.flush()
+}
+
+// flush writes what was kept.
+func (s *sender) flush() error {
+	if !s.keeps {
+		return nil
+	}
+	s.keeps = false
+	return s.below.uncork()
 }
 
 // frame writes the head before what follows the first headRoom bytes of b, and gives both.
@@ -75,14 +91,6 @@ func (s *sender) mask(b []byte) {
 	}
 	for len(b) > 0 {
 		b = b[subtle.XORBytes(b, b, s.key[:min(maskBlock, len(b))]):]
-	}
-}
-
-// hold has the kernel keep what does not fill a packet, or send it.
-func (s *sender) hold(on bool) {
-	if s.socket != nil && s.holds != on {
-		s.holds = on
-		cork(s.socket, on)
 	}
 }
 

@@ -10,11 +10,11 @@ import (
 	"github.com/gorilla/websocket"
 )
 
-// plain gives both ends of a WebSocket without TLS.
+// plain gives both ends of a WebSocket without TLS, above connections that can be corked.
 func plain(t *testing.T) (dialled, other *websocket.Conn) {
 	t.Helper()
 	accepted := make(chan *websocket.Conn, 1)
-	srv := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+	srv := httptest.NewUnstartedServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		var up websocket.Upgrader
 		if ws, err := up.Upgrade(w, r, nil); err != nil {
 			t.Error(err)
@@ -22,8 +22,11 @@ func plain(t *testing.T) (dialled, other *websocket.Conn) {
 			accepted <- ws
 		}
 	}))
+	srv.Listener = Listen(srv.Listener)
+	srv.Start()
 	t.Cleanup(srv.Close)
-	dialled, response, err := websocket.DefaultDialer.Dial("ws"+strings.TrimPrefix(srv.URL, "http"), nil)
+	dialer := websocket.Dialer{NetDialContext: dialTCP}
+	dialled, response, err := dialer.Dial("ws"+strings.TrimPrefix(srv.URL, "http"), nil)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -46,12 +49,11 @@ func carries(t *testing.T, from *sender, to *websocket.Conn) {
 	sizes := []int{1, 3, 4, 5, 124, 125, 126, 127, 128, 1023, 1024, 1025, 2047, 5000, message - 1, message}
 	go func() {
 		for i, size := range sizes {
-			from.hold(i%3 != 0)
-			if err := from.send(append(make([]byte, headRoom, headRoom+message), patterned(size)...)); err != nil {
+			more := i%3 != 0 && i < len(sizes)-1
+			if err := from.send(append(make([]byte, headRoom, headRoom+message), patterned(size)...), more); err != nil {
 				t.Error(err)
 			}
 		}
-		from.hold(false)
 	}()
 	for _, size := range sizes {
 		kind, got, err := to.ReadMessage()

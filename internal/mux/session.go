@@ -114,21 +114,21 @@ func (s *session) read() error {
 
 // readFrame takes one frame. At the end of a message it gives io.EOF.
 func (s *session) readFrame(r io.Reader, free *chunk) (*chunk, error) {
-	if _, err := io.ReadFull(r, free.bytes[:headSize]); err != nil {
+	if _, err := io.ReadFull(r, free.space(headSize)); err != nil {
 		return free, cutOff(err)
 	}
-	h, err := parseHead(free.bytes[:headSize])
+	h, err := parseHead(free.space(headSize))
 	if err != nil {
 		return free, err
 	}
-	if _, err := io.ReadFull(r, free.bytes[:h.length]); err != nil && h.length > 0 {
+	if _, err := io.ReadFull(r, free.space(h.length)); err != nil && h.length > 0 {
 		return free, broke("a frame is cut off: %v", err)
 	}
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	defer s.work.Signal()
 	if h.kind == kindData {
-		free.first, free.last = 0, h.length
+		free.filled(h.length)
 		return s.table.data(h.stream, free)
 	}
 	if h.kind == kindBye {
@@ -136,7 +136,7 @@ func (s *session) readFrame(r io.Reader, free *chunk) (*chunk, error) {
 	}
 	f := frame{kind: h.kind, stream: h.stream}
 	if h.length == valueSize {
-		f.value = binary.BigEndian.Uint64(free.bytes[:valueSize])
+		f.value = binary.BigEndian.Uint64(free.space(valueSize))
 	}
 	err = s.table.receive(f, time.Now())
 	if len(s.table.arrived) > 0 {
@@ -156,23 +156,29 @@ func cutOff(err error) error {
 // write writes what is due until the session is over. Who has more to send is let run before packets go out that are not full.
 func (s *session) write() {
 	defer s.wake.Stop()
-	var space [headRoom + message]byte
+	own := newChunk()
+	defer chunks.Put(own)
 	let := false // others were let run
 	for last := false; !last; {
 		var more bool
-		var b []byte
-		b, more, last = s.due(space[headRoom:headRoom], !s.sender.holds)
-		if len(b) == 0 {
-			if let = !let && !last; let {
-				runtime.Gosched()
-			} else {
-				s.sender.hold(false)
-			}
-			continue
+		var c *chunk
+		own.empty()
+		c, more, last = s.due(own, !s.sender.keeps)
+		var err error
+		switch full := c.size() > message/2; {
+		case c.size() > 0:
+			let = false
+			err = s.sender.send(c.bytes[c.first-headRoom:c.last], !last && (more || full))
+		case !let && !last:
+			let = true
+			runtime.Gosched()
+		default:
+			err = s.sender.flush()
 		}
-		let = false
-		s.sender.hold(!last && (more || len(b) > message/2))
-		if err := s.sender.send(space[:headRoom+len(b)]); err != nil {
+		if c != own {
+			chunks.Put(c)
+		}
+		if err != nil {
 			s.end(err, false)
 			return
 		}
@@ -181,27 +187,28 @@ func (s *session) write() {
 
 // due gives what to write, and whether there will be more at once. Where it may wait it gives nothing only as the last, when
 // the session was cut off; before that, where there is time, the bye.
-func (s *session) due(b []byte, wait bool) (_ []byte, more, last bool) {
+func (s *session) due(own *chunk, wait bool) (c *chunk, more, last bool) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	for !s.cut {
 		now := time.Now()
 		s.glance(now)
-		if b = s.table.compose(b, now); len(b) > 0 {
-			return b, s.table.pending(), false
+		if c = s.table.compose(own, now); c.size() > 0 {
+			return c, s.table.pending(), false
 		}
 		if s.err != nil && s.table.finished() {
-			return frame{kind: kindBye}.append(b), false, true
+			own.last += len(frame{kind: kindBye}.append(own.data()))
+			return own, false, true
 		}
 		if !wait {
-			return b, false, false
+			return own, false, false
 		}
 		if s.table.pace.filling() {
 			s.wake.Reset(wakeEvery)
 		}
 		s.work.Wait()
 	}
-	return b, false, true
+	return own, false, true
 }
 
 // glance has bulk wait while the kernel looks how long the way is.

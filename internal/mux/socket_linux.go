@@ -31,17 +31,6 @@ func tune(socket syscall.RawConn) {
 	}
 }
 
-// cork has the kernel keep what does not fill a packet, for 200 ms at most, or send what it has kept.
-func cork(socket syscall.RawConn, on bool) {
-	value := 0
-	if on {
-		value = 1
-	}
-	_ = socket.Control(func(fd uintptr) {
-		_ = syscall.SetsockoptInt(int(fd), syscall.IPPROTO_TCP, syscall.TCP_CORK, value) //nolint:gosec // a descriptor is small
-	})
-}
-
 // sendsByBBR reports whether the kernel's congestion control is BBR.
 func sendsByBBR(socket syscall.RawConn) (is bool) {
 	if socket != nil {

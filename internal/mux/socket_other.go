@@ -8,8 +8,6 @@ func tuneSocket(_, _ string, _ syscall.RawConn) error { return nil }
 
 func tune(syscall.RawConn) {}
 
-func cork(syscall.RawConn, bool) {}
-
 func sendsByBBR(syscall.RawConn) bool { return false }
 
 func ask(syscall.RawConn) (glance, bool) { return glance{}, false }

@@ -14,7 +14,6 @@ const (
 	// Each stream goes before others with its first bytes, and with few later on: those of who types.
 	quick          = 64 << 10
 	quickPerSecond = 16 << 10
-	quantum        = 16 << 10
 	// maxControl is how many frames without data may wait. Only a peer that asks and does not read makes more.
 	maxControl = 8 << 10
 	maxCredit  = 1 << 30
@@ -136,7 +135,7 @@ func (t *table) take(s *stream, c *chunk, now time.Time) (bool, error) {
 	if s.ending {
 		return false, io.ErrClosedPipe
 	}
-	if s.out.size+c.last-c.first > queued {
+	if s.out.size+c.size() > queued {
 		return false, nil
 	}
 	if !s.out.add(c) {

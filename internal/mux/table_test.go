@@ -31,7 +31,7 @@ func take(t *table, text []byte, now time.Time) error {
 		switch {
 		case h.kind == kindData:
 			c := newChunk()
-			c.last = copy(c.bytes[:], body)
+			c.filled(copy(c.space(maxData), body))
 			_, err = t.data(h.stream, c)
 		case h.kind == kindBye:
 			return errBye
@@ -134,9 +134,9 @@ func (w *world) put(side int, s *stream, b []byte) (n int, err error) {
 	}
 	for taken := true; n < len(b); {
 		c := newChunk()
-		c.first = w.IntN(100)
-		c.last = c.first + copy(c.bytes[c.first:], b[n:])
-		size := c.last - c.first
+		c.first = front + w.IntN(100)
+		c.last = c.first + copy(c.bytes[c.first:front+maxData], b[n:])
+		size := c.size()
 		if taken, err = w.sides[side].take(s, c, w.now); err != nil || !taken {
 			return n, err
 		}
@@ -150,12 +150,12 @@ func (w *world) get(side int, s *stream, b []byte) (n int, err error) {
 	if w.IntN(2) == 0 {
 		return w.sides[side].read(s, b, w.now)
 	}
-	if len(b) < pieces*len(chunk{}.bytes) {
+	if len(b) < pieces*maxData {
 		return w.sides[side].read(s, b, w.now)
 	}
 	some, err := w.sides[side].give(s, make([]*chunk, 0, pieces), w.now)
 	for _, c := range some {
-		n += copy(b[n:], c.bytes[c.first:c.last])
+		n += copy(b[n:], c.data())
 	}
 	free(some)
 	return n, err
@@ -182,7 +182,7 @@ func (w *world) read(side int, s *stream, most int) {
 
 // send has a side send a message, deliver has it take one.
 func (w *world) send(side int) bool {
-	b := w.sides[side].compose(make([]byte, 0, message), w.now)
+	b := w.sides[side].compose(newChunk(), w.now).data()
 	if len(b) > message {
 		w.t.Fatalf("a message of %d bytes", len(b))
 	}
@@ -384,7 +384,7 @@ func TestAHundredThousandStreamsAreNoMoreThanAllowed(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		side.compose(make([]byte, 0, message), start) // it reads the refusals
+		side.compose(newChunk(), start) // it reads the refusals
 	}
 	if len(side.streams) != 64 || side.theirs != 64 {
 		t.Errorf("%d streams", len(side.streams))
@@ -492,16 +492,16 @@ func TestAKeyGoesOutBeforeWhatWaited(t *testing.T) {
 	big := make([]byte, queued)
 	_, _ = side.write(bulk, big, start)
 	for side.pace.open() {
-		if len(side.compose(make([]byte, 0, message), start)) == 0 {
+		if len(side.compose(newChunk(), start).data()) == 0 {
 			t.Fatal("nothing goes out")
 		}
 		_, _ = side.write(bulk, big, start)
 	}
-	if b := side.compose(make([]byte, 0, message), start); len(b) > headSize+valueSize {
+	if b := side.compose(newChunk(), start).data(); len(b) > headSize+valueSize {
 		t.Errorf("%d bytes go out beyond what may be under way", len(b))
 	}
 	_, _ = side.write(typed, []byte("k"), start)
-	b := side.compose(make([]byte, 0, message), start)
+	b := side.compose(newChunk(), start).data()
 	if h, err := parseHead(b); err != nil || h.stream != typed.id || h.length != 1 {
 		t.Errorf("what goes out is %+v, %v", h, err)
 	}
@@ -520,7 +520,7 @@ func TestInARestKeysGoOutInFewPacketsAndBulkDoesNot(t *testing.T) {
 	for now := start; now.Before(start.Add(10 * trip)); now = now.Add(time.Millisecond) {
 		_, _ = side.write(typed, []byte("k"), now)
 		_ = side.answer(frame{kind: kindSeen, value: 1})
-		if len(side.compose(make([]byte, 0, message), now)) == 0 {
+		if len(side.compose(newChunk(), now).data()) == 0 {
 			continue
 		}
 		packets++
@@ -532,7 +532,7 @@ func TestInARestKeysGoOutInFewPacketsAndBulkDoesNot(t *testing.T) {
 		t.Errorf("%d packets in ten trips", packets)
 	}
 	side.rests = false
-	if side.compose(make([]byte, 0, message), start.Add(10*trip)); bulk.out.size == queued {
+	if side.compose(newChunk(), start.Add(10*trip)); bulk.out.size == queued {
 		t.Error("bulk does not go on after it")
 	}
 }
@@ -552,7 +552,7 @@ func TestBulkStreamsHaveEqualShares(t *testing.T) {
 		for i, s := range all {
 			_, _ = side.write(s, make([]byte, 1000*(i+1)*(i+1)), start)
 		}
-		for b := side.compose(make([]byte, 0, message), start); len(b) > 0; {
+		for b := side.compose(newChunk(), start).data(); len(b) > 0; {
 			h, err := parseHead(b)
 			if err != nil {
 				t.Fatal(err)
@@ -580,14 +580,14 @@ func FuzzFrames(f *testing.F) {
 		side := newTable(Config{Streams: 3, Window: 1 << 20, Budget: 1 << 20}, false, new(sync.Mutex))
 		own := side.open(start) // the other side may say things about stream 2
 		side.ping = true
-		side.compose(make([]byte, 0, message), start)
+		side.compose(newChunk(), start)
 		err := take(side, text, start)
 		for s := side.accept(); s != nil; s = side.accept() {
 			_, _ = side.read(s, make([]byte, 10), start)
 			_, _ = side.write(s, make([]byte, 10), start)
 		}
 		for range 10_000 {
-			if len(side.compose(make([]byte, 0, message), start)) == 0 {
+			if len(side.compose(newChunk(), start).data()) == 0 {
 				break
 			}
 		}

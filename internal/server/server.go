@@ -42,6 +42,7 @@ import (
 	"bulkhead/internal/lifecycle"
 	"bulkhead/internal/localca"
 	"bulkhead/internal/logkey"
+	"bulkhead/internal/mux"
 	"bulkhead/internal/secret"
 	"bulkhead/realms"
 	"bulkhead/router"
@@ -190,6 +191,7 @@ func (s *Server) takeAddresses(context.Context) (err error) {
 	if s.listener, err = listen("listen", c.Listen); err != nil {
 		return err
 	}
+	s.listener = mux.Listen(s.listener) // tunnels are among what it accepts
 	if s.ops, err = listen("ops_listen", c.OpsListen); err != nil {
 		return err
 	}
@@ -336,23 +338,23 @@ func (s *Server) serve(context.Context) error {
 	if err != nil {
 		return err
 	}
-	mux := http.NewServeMux()
+	routes := http.NewServeMux()
 	for _, path := range []string{wire.TunnelPathUser, wire.TunnelPathDevice} {
-		mux.Handle("GET "+path, s.gateway)
+		routes.Handle("GET "+path, s.gateway)
 	}
 	sockets := s.router.Handler()
 	for _, path := range router.Paths {
-		mux.Handle("GET "+path, sockets)
+		routes.Handle("GET "+path, sockets)
 	}
-	s.serveOAuth(mux)
-	if err := s.servePages(mux); err != nil {
+	s.serveOAuth(routes)
+	if err := s.servePages(routes); err != nil {
 		return err
 	}
-	mux.Handle("/api/", api)
-	if err := s.mount(mux); err != nil {
+	routes.Handle("/api/", api)
+	if err := s.mount(routes); err != nil {
 		return err
 	}
-	handler, err := s.besideWebApps(httpapi.WithoutCredentialsInURLs(mux))
+	handler, err := s.besideWebApps(httpapi.WithoutCredentialsInURLs(routes))
 	if err != nil {
 		return err
 	}

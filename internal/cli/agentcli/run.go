@@ -8,23 +8,17 @@ import (
 	"log/slog"
 	"os"
 	"path/filepath"
-	"runtime/debug"
 	"time"
 
 	"bulkhead/agent"
+	"bulkhead/agent/footprint"
 	"bulkhead/agent/state"
 	"bulkhead/internal/errs"
 	"bulkhead/wire"
 )
 
-const (
-	// stopTimeout is how long leaving may take. A kernel that keeps a reading waiting is no reason to stay.
-	stopTimeout = 4500 * time.Millisecond
-
-	// The garbage collector trades a little CPU for a small resident set: a device's memory belongs to its apps.
-	gcPercent   = 40
-	memoryLimit = 24 << 20
-)
+// stopTimeout is how long leaving may take. A kernel that keeps a reading waiting is no reason to stay.
+const stopTimeout = 4500 * time.Millisecond
 
 func (c *command) runAgent(ctx context.Context, args []string) error {
 	var flashFile, dir, policyFile *string
@@ -51,7 +45,7 @@ func (c *command) runAgent(ctx context.Context, args []string) error {
 		return err
 	}
 	defer d.Close() //nolint:errcheck // the process ends
-	c.tuneMemory()
+	footprint.Reduce(c.environ)
 	return runUntil(ctx, agent.New(agent.Config{Flash: flash, State: d, Version: programVersion(), Log: log, PolicyFile: *policyFile}))
 }
 
@@ -72,16 +66,6 @@ func runUntil(ctx context.Context, a *agent.Agent) error {
 		return nil
 	case <-time.After(stopTimeout):
 		return errs.E(wire.Unavailable, "stopped without a farewell: it took longer than %s", stopTimeout)
-	}
-}
-
-// tuneMemory leaves alone what the operator has set.
-func (c *command) tuneMemory() {
-	if c.environ("GOGC") == "" {
-		debug.SetGCPercent(gcPercent)
-	}
-	if c.environ("GOMEMLIMIT") == "" {
-		debug.SetMemoryLimit(memoryLimit)
 	}
 }
 

@@ -16,8 +16,10 @@ import (
 	"sync"
 	"time"
 
+	"bulkhead/agent/footprint"
 	"bulkhead/agent/state"
 	"bulkhead/agent/tunnel"
+	"bulkhead/internal/heap"
 	"bulkhead/internal/mux"
 	"bulkhead/internal/secret"
 	"bulkhead/router/gateway"
@@ -69,6 +71,7 @@ func orders[Q, A any](answer func(Q) (A, error)) error {
 }
 
 func gatewayPart([]string) error {
+	heap.Reserve(heap.Spare)
 	g := gateway.New(gateway.Config{Events: quietEvents{}, Log: slog.New(slog.DiscardHandler)})
 	return orders(func(o order) (gatewayAnswer, error) {
 		switch {
@@ -78,7 +81,7 @@ func gatewayPart([]string) error {
 				return gatewayAnswer{}, err
 			}
 			srv := &http.Server{Handler: g, ReadHeaderTimeout: time.Minute, ErrorLog: log.New(io.Discard, "", 0)}
-			go func() { _ = srv.ServeTLS(l, o.Certificate, o.Key) }() // ends with the process
+			go func() { _ = srv.ServeTLS(mux.Listen(l), o.Certificate, o.Key) }() // ends with the process
 			_, port, _ := net.SplitHostPort(l.Addr().String())
 			return gatewayAnswer{Addr: port}, nil
 		case o.Enter != "":
@@ -116,6 +119,7 @@ const (
 )
 
 func agentPart([]string) error {
+	footprint.Reduce(os.Getenv)
 	var tunnels *tunnel.Tunnels
 	return orders(func(o agentOrder) (reply wire.TunnelOpenReply, err error) {
 		if o.Open != nil {
