@@ -44,3 +44,34 @@ func TestALoginInTheMiddleOfChangingItselfIsPutBackAndHoldsUpNobody(t *testing.T
 		}
 	}
 }
+
+// Whoever has a login can hold on to it from within a transaction; its end must not wait for that.
+func TestALoginInTheMiddleOfChangingItselfIsEnded(t *testing.T) {
+	t.Parallel()
+	d := dbtest.New(t)
+	p := dbtest.NewProvisioner(t, d, with(databackend.DriverSchema))
+	r := installation(11, 22)
+	mustProvision(t, p, r)
+	for name, end := range map[string]func() error{
+		"revoke": func() error { return p.Revoke(t.Context(), r) },
+		"remove": func() error { return p.Deprovision(t.Context(), r) },
+	} {
+		c, err := p.Rotate(t.Context(), r)
+		if err != nil {
+			t.Fatal(err)
+		}
+		conn := mustLogin(t, d, c.Database, c.RW)
+		for _, sql := range []string{"BEGIN", "ALTER ROLE CURRENT_USER PASSWORD 'mine'"} {
+			if _, err := conn.Exec(t.Context(), sql); err != nil {
+				t.Fatal(err)
+			}
+		}
+		if err := end(); err != nil {
+			t.Errorf("%s: %v", name, err)
+		}
+		if err := conn.Ping(t.Context()); err == nil {
+			t.Errorf("%s: the session goes on", name)
+		}
+		mustProvision(t, p, r)
+	}
+}

@@ -169,7 +169,8 @@ func (o *operation) shutOut(ctx context.Context, p placement) error {
 	return nil
 }
 
-// switchOff ends a login: the rights first, which stops a session at its next statement, then the way in, then what is open.
+// switchOff ends a login: the rights first, which stops a session at its next statement and lets no new one in, then what is
+// open, which could hold on to the login, then the login, and then what came meanwhile.
 func (o *operation) switchOff(ctx context.Context, conn *pgx.Conn, p placement, role string) error {
 	var exists bool
 	err := conn.QueryRow(ctx, "SELECT EXISTS (SELECT FROM pg_roles WHERE rolname = $1)", role).Scan(&exists)
@@ -179,6 +180,7 @@ func (o *operation) switchOff(ctx context.Context, conn *pgx.Conn, p placement, 
 	groups := idents(groupRole(p.Schema, rw), groupRole(p.Schema, ro), connectRole(p.Database.Name))
 	if err := execAll(ctx, conn,
 		"REVOKE "+groups+" FROM "+ident(role),
+		"SELECT pg_terminate_backend(pid, 5000) FROM pg_stat_activity WHERE usename = "+literal(role),
 		"ALTER ROLE "+ident(role)+" NOLOGIN PASSWORD NULL",
 		"SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE usename = "+literal(role),
 	); err != nil {
