@@ -103,12 +103,26 @@ func (d *data) storedSince(ctx context.Context, r realms.Realm, table string, si
 	return len(rows) > 0, err
 }
 
-// healthy fails where an installation's rows do not reach the database.
-func (d *data) healthy(context.Context) error {
-	for _, s := range d.backends.Ingest.Stats() {
-		if s.State != databackend.Flowing {
+// healthy fails where rows do not reach the database.
+func (d *data) healthy(context.Context) error { return flowing(d.backends.Ingest.Stats()) }
+
+// flowing fails where the database refuses us, or the rows of more than half of all projects wait. A project can have its own
+// rows wait, by what a database login of its own holds: that is no reason to take the server from the others.
+func flowing(all []databackend.Stats) error {
+	projects, behind := map[wire.Key]bool{}, map[wire.Key]bool{}
+	var waits databackend.Stats
+	for _, s := range all {
+		r, err := realms.Parse(s.Realm)
+		if s.State == databackend.Stopped || err != nil {
 			return errs.E(wire.Unavailable, "rows of %s wait on disk: %s", s.Realm, s.State)
 		}
+		projects[r.Project] = true
+		if s.State != databackend.Flowing {
+			behind[r.Project], waits = true, s
+		}
+	}
+	if 2*len(behind) > len(projects) {
+		return errs.E(wire.Unavailable, "rows of %d projects wait on disk, those of %s among them: %s", len(behind), waits.Realm, waits.State)
 	}
 	return nil
 }
