@@ -8,6 +8,8 @@ import (
 	"sync"
 	"testing"
 
+	"bulkhead/backend/account"
+	"bulkhead/backend/audit"
 	"bulkhead/backend/httpapi"
 	"bulkhead/wire"
 )
@@ -145,5 +147,37 @@ func TestAProjectsSlowDownloadsKeepNoOtherProjectFromDownloading(t *testing.T) {
 	}
 	if a := s.do("GET", httpapi.Prefix+"/realms/"+other.Realm+"/tables/metrics/export", nil); a.status != 200 {
 		t.Errorf("another project's: %d %s", a.status, a.body)
+	}
+}
+
+// Entries stay for good: who asks for what they do not get must not fill the log with it, and the disk.
+func TestATicketThatIsRefusedMakesNoEntry(t *testing.T) {
+	t.Parallel()
+	s := newStage(t)
+	_, _, in := s.plant("plant-a")
+	path := "/realms/" + in.Realm + "/ticket"
+	var first httpapi.Ticket
+	for i := range account.MaxTickets {
+		if ticket := must[httpapi.Ticket](s, 200, "POST", path, nil); i == 0 {
+			first = ticket
+		}
+	}
+	before := newestEntry(t, s)
+	for range 5 {
+		s.refused(429, "exhausted", "POST", path, nil)
+	}
+	for _, e := range entriesAfter(t, s, before) {
+		if e.Action == audit.TicketIssue {
+			t.Errorf("an entry tells of a ticket that was refused: %+v", e)
+		}
+	}
+	if _, err := s.tickets.Redeem(first.Realm, first.AuthID, first.Ticket); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := s.database.Pool().Exec(t.Context(), "ALTER TABLE audit_entry ADD CONSTRAINT full_disk CHECK (false) NOT VALID"); err != nil {
+		t.Fatal(err)
+	}
+	for range 2 { // what could not be put on record does not wait to be used
+		s.refused(503, "unavailable", "POST", path, nil)
 	}
 }

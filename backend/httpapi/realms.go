@@ -84,17 +84,19 @@ func (a *API) getRealm(_ context.Context, _ caller, in *RealmReadPath) (*reply[R
 	return &reply[Realm]{Body: realmOf(a.Assets.NameRealm(in.realm))}, nil
 }
 
+// createTicket puts on record what was issued, and takes back what cannot be put on record. What is refused, of which somebody
+// can ask for any number, makes no entry.
 func (a *API) createTicket(ctx context.Context, c caller, in *RealmReadPath) (*reply[Ticket], error) {
-	entry := audit.New(c.actor, audit.TicketIssue, in.realm.Project, audit.Asset{Kind: "realm", Name: in.realm.Name()})
-	if err := a.Audit.Record(ctx, entry); err != nil {
-		return nil, err
-	}
 	expires := a.Now().Add(account.TicketLife).UTC()
 	ticket, err := a.Tickets.Issue(c.by, in.realm)
 	if err != nil {
 		return nil, err
 	}
-	return &reply[Ticket]{Body: Ticket{
-		Realm: in.realm.Name(), AuthID: c.by.AuthID(), Ticket: string(ticket.Reveal()), ExpiresAt: expires,
-	}}, nil
+	issued := Ticket{Realm: in.realm.Name(), AuthID: c.by.AuthID(), Ticket: string(ticket.Reveal()), ExpiresAt: expires}
+	entry := audit.New(c.actor, audit.TicketIssue, in.realm.Project, audit.Asset{Kind: "realm", Name: in.realm.Name()})
+	if err := a.Audit.Record(ctx, entry); err != nil {
+		_, _ = a.Tickets.Redeem(issued.Realm, issued.AuthID, issued.Ticket) // it is gone once it was presented
+		return nil, err
+	}
+	return &reply[Ticket]{Body: issued}, nil
 }
