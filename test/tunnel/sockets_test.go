@@ -88,22 +88,17 @@ func ofTunnel(t *testing.T, pid int) connection {
 	return found[0]
 }
 
-// What a kernel is asked to keep little of, and to gather, is asked of the sockets that the server has accepted too, below TLS
-// and all that stands between them and a session.
+// What a kernel is asked to keep little of is asked of the sockets that the server has accepted too, below TLS and all that
+// stands between them and a session.
 func TestTheSocketsOfATunnelAreSetAtAllItsEnds(t *testing.T) {
 	t.Parallel()
 	d := newDevice(t, "sockets")
 	d.idle()
-	p := open(t, nil, d.name, serve(t, func(c net.Conn) {
-		go func() { _, _ = io.Copy(io.Discard, c) }() // ends with the connection
-		pour(c)
-	}))
+	p := open(t, nil, d.name, serve(t, pour))
 	c := p.dial()
-	go pour(c)
 	if _, err := io.ReadFull(c, make([]byte, 1)); err != nil { // then each session is there
 		t.Fatal(err)
 	}
-	go func() { _, _ = io.Copy(io.Discard, c) }()
 	server := shared.ready.PIDs.Server
 	for name, pid := range map[string]int{"the device": d.agent.Process.Pid, "the user": p.pid} {
 		there := ofTunnel(t, pid)
@@ -117,12 +112,66 @@ func TestTheSocketsOfATunnelAreSetAtAllItsEnds(t *testing.T) {
 		if got := optionOf(t, server, fd, unix.TCP_USER_TIMEOUT); got != unacknowledged {
 			t.Errorf("to %s bytes may be without an answer for %d ms, want %d", name, got, unacknowledged)
 		}
-		corked := false
-		for deadline := time.Now().Add(30 * time.Second); !corked && time.Now().Before(deadline); {
-			corked = optionOf(t, server, fd, unix.TCP_CORK) == 1
-		}
-		if !corked {
-			t.Errorf("while there is more to send to %s, the kernel is not told to wait for it", name)
-		}
 	}
+}
+
+// TLS writes no more than a record of 16 KiB at a time, whoever has more to send.
+func TestWhatATunnelHasToSendIsGatheredIntoFewerSystemCalls(t *testing.T) {
+	t.Parallel()
+	d := newDevice(t, "gathering")
+	d.idle()
+	server := shared.ready.PIDs.Server
+	t.Run("up", func(t *testing.T) {
+		p := open(t, nil, d.name, serve(t, func(c net.Conn) { _, _ = io.Copy(io.Discard, c) }))
+		go pour(p.dial()) // ends with the connection
+		gathers(t, "the user's end", p.pid)
+		gathers(t, "the server", server)
+	})
+	t.Run("down", func(t *testing.T) {
+		p := open(t, nil, d.name, serve(t, pour))
+		c := p.dial()
+		go func() { _, _ = io.Copy(io.Discard, c) }()
+		gathers(t, "the device", d.agent.Process.Pid)
+		gathers(t, "the server", server)
+	})
+}
+
+// gathers waits until a process writes more at a time than records.
+func gathers(t *testing.T, name string, pid int) {
+	t.Helper()
+	const calls, record = 50, 16<<10 + 256
+	tick := time.NewTicker(5 * time.Millisecond)
+	defer tick.Stop()
+	fromBytes, fromCalls := writes(t, pid)
+	for deadline := time.Now().Add(30 * time.Second); time.Now().Before(deadline); <-tick.C {
+		bytes, n := writes(t, pid)
+		if n-fromCalls < calls {
+			continue
+		}
+		if (bytes-fromBytes)/(n-fromCalls) > record {
+			return
+		}
+		fromBytes, fromCalls = bytes, n
+	}
+	t.Errorf("%s writes each record by itself", name)
+}
+
+// writes is how much a process has written, and in how many calls.
+func writes(t *testing.T, pid int) (bytes, calls int) {
+	t.Helper()
+	if _, err := os.Stat("/proc/self/io"); err != nil {
+		t.Skip("this kernel does not count what processes write")
+	}
+	text, err := os.ReadFile(fmt.Sprintf("/proc/%d/io", pid))
+	if errors.Is(err, os.ErrPermission) {
+		t.Skip("this machine lets no process look at another")
+	}
+	if err != nil {
+		t.Fatal(err)
+	}
+	for line := range strings.Lines(string(text)) {
+		_, _ = fmt.Sscanf(line, "wchar: %d", &bytes) // the other lines are about something else
+		_, _ = fmt.Sscanf(line, "syscw: %d", &calls)
+	}
+	return bytes, calls
 }
