@@ -12,9 +12,11 @@ import (
 const (
 	// processors is one, also because handing work from one to another costs more than it gains where a tunnel is all there
 	// is to do.
-	processors  = 1
-	gcPercent   = 40
-	memoryLimit = 24 << 20
+	processors = 1
+	gcPercent  = 40
+	// memoryLimit is well above what 64 encrypted streams at full speed use: near a limit the collector takes most of the
+	// processor.
+	memoryLimit = 48 << 20
 )
 
 // Reduce makes the process small. environ is os.Getenv.
